@@ -1,0 +1,6 @@
+"""Everything of LoRABake that works without a terminal: datasets, queue, estimate, training, previews.
+
+Knows no widget; the terminal package imports only `engine.protocol` from here.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,152 @@
+"""Every failure and warning a person can be told, as a code with an English sentence and a hint.
+
+The sentences are templates; the arguments travel beside the code so that a viewer can translate them.
+Raising is done where the fault is found, showing is the viewer's business.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Sentence(NamedTuple):
+    """What is wrong (and where), and what the reader can do; both are `str.format` templates."""
+
+    message: str
+    hint: str
+
+
+SENTENCES: dict[str, Sentence] = {
+    # datasets
+    "dataset_missing": Sentence("There is no folder {path}.", "Check the path; a dataset is a folder of images."),
+    "dataset_not_folder": Sentence("{path} is a file, not a folder.", "Name the folder that holds the images."),
+    "dataset_empty": Sentence(
+        "{path} holds no PNG, JPEG or WebP image.", "Copy the training images into it, or name another folder."
+    ),
+    "dataset_unreadable": Sentence("{path} cannot be read: {reason}.", "Check the permissions of the folder."),
+    "image_unreadable": Sentence("{file} cannot be read as an image: {reason}.", "Replace or delete the file."),
+    "image_missing": Sentence("{file} is no longer in the dataset.", "Open the dataset again."),
+    "image_too_large": Sentence(
+        "{file} has {megapixels} megapixels, more than the limit of {limit}.", "Scale the picture down first."
+    ),
+    "caption_undecodable": Sentence(
+        "The caption {file} is not UTF-8 text.", "Save it as UTF-8; until then it counts as empty."
+    ),
+    "caption_missing": Sentence("{file} has no caption.", "Tag it, or add a .txt file with the same name."),
+    "caption_changed": Sentence(
+        "The caption of {file} was changed by another program meanwhile.", "Look at it and edit again."
+    ),
+    "same_stem": Sentence(
+        "{file} and {other} share one caption, for their names differ only in the ending.", "Rename one of them."
+    ),
+    "path_outside": Sentence("{path} lies outside {root}.", "Only files inside that folder can be used here."),
+    # parameters
+    "param_unknown": Sentence("There is no parameter {name}.", "Did you mean {nearest}?"),
+    "param_invalid": Sentence("{name} = {value} is not allowed.", "Allowed: {allowed}."),
+    "param_not_built": Sentence("{name} = {value} is not built yet.", "Leave it at {default}."),
+    "notice_no_effect": Sentence("{name} has no effect here ({because}).", "Leave it, or change what it depends on."),
+    "notice_noise_offset": Sentence(
+        "noise_offset = {value} is above 0.2, where colours tend to go wrong.", "0.03 to 0.1 is usual."
+    ),
+    "notice_noise_both": Sentence(
+        "noise_offset and multires noise are both on; both are applied.", "Use one of the two."
+    ),
+    "params_unreadable": Sentence("{path} is not a valid TOML file: {reason}.", "Correct the file and try again."),
+    "preset_unknown": Sentence("There is no preset {name}.", "Known presets: {known}."),
+    # base models and LoRA files
+    "model_unknown": Sentence(
+        "There is no base model {name}.", "`lorabake models` lists the names; a path to a folder works as well."
+    ),
+    "model_absent": Sentence(
+        "The base model {name} is not on this machine.", "Download it first, or name a local path with --base."
+    ),
+    "model_not_base": Sentence("{path} is not a base model: {reason}.", "Name a Stable Diffusion 1.5 or SDXL model."),
+    "model_unsupported": Sentence("{path} is {kind}, which cannot be trained here.", "{advice}"),
+    "model_broken": Sentence("The base model {path} cannot be loaded: {reason}.", "Download the file again."),
+    # training
+    "out_of_memory": Sentence(
+        "The {device} ran out of memory in phase {phase}.",
+        "Lower batch_size ({batch_size} now), turn gradient_checkpointing on, or lower resolution.",
+    ),
+    "nonfinite_loss": Sentence(
+        "The loss became infinite or not a number at step {step} (images: {files}).",
+        "Finished epochs are kept. Lower the learning rates, or look at these images.",
+    ),
+    "nothing_to_train": Sentence(
+        "Both learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
+    ),
+    "state_mismatch": Sentence(
+        "The saved state of {run} does not fit its job: {reason}.", "Start a new bake with `lorabake rebake`."
+    ),
+    "dataset_changed": Sentence(
+        "{count} files of the dataset changed since this bake was submitted (first: {file}).",
+        "Start a new bake to train on the new files.",
+    ),
+    "disk_full": Sentence("The disk of {path} is full.", "Free some space, then `lorabake resume {run}`."),
+    "worker_died": Sentence(
+        "The worker of {run} ended without a word (exit status {status}).",
+        "The end of console.log in {dir} may tell why; `lorabake resume {run}` continues from the last state.",
+    ),
+    "internal": Sentence("Something unexpected went wrong: {reason}.", "The details are in {log}."),
+    # runs, queue, host
+    "run_unknown": Sentence("There is no run {run}.", "`lorabake runs` lists them."),
+    "run_ambiguous": Sentence("{run} fits more than one run: {matches}.", "Write more of the identifier."),
+    "run_not_live": Sentence("{run} is not running ({state}).", "Only a running bake can do that."),
+    "run_live": Sentence("{run} is still running.", "Stop it first."),
+    "run_finished": Sentence("{run} is already complete.", "Start a new bake with `lorabake rebake`."),
+    "run_locked": Sentence("{run} is already held by process {pid}.", "Only one worker may work on a run."),
+    "out_exists": Sentence("{path} already holds {file}.", "Choose another --out folder or --name."),
+    "home_unwritable": Sentence(
+        "{path} cannot be written: {reason}.", "Set LORABAKE_HOME to a folder on a disk with space."
+    ),
+    "protocol_mismatch": Sentence(
+        "The engine speaks protocol {theirs}, this program protocol {ours}.", "Install both from the same version."
+    ),
+    "request_invalid": Sentence("The request {method} is not understood: {reason}.", "Update LoRABake."),
+    "method_unknown": Sentence("The engine has no method {method}.", "Update LoRABake."),
+    "engine_lost": Sentence("The engine process ended.", "Bakes go on without it; start lorabake again."),
+}
+"""Code → sentence. Codes are stable; scripts may match them."""
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A failure as it travels: `message` and `hint` in English, `code` and `args` for translation."""
+
+    code: str
+    message: str
+    hint: str = ""
+    args: dict[str, str] = {}
+    recoverable: bool = False
+
+
+class EngineError(Exception):
+    """A failure with a code of `SENTENCES`; the one exception that crosses module borders on purpose."""
+
+    def __init__(self, code: str, /, *, recoverable: bool = False, **args: object) -> None:
+        self.info = describe(code, recoverable=recoverable, **args)
+        super().__init__(self.info.message)
+
+
+class _Gaps(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def fill(template: str, args: dict[str, str]) -> str:
+    """`template` with `{name}` replaced from `args`; a name without a value becomes "?"."""
+    return template.format_map(_Gaps(args))
+
+
+def describe(code: str, /, *, recoverable: bool = False, **args: object) -> ErrorInfo:
+    """The `ErrorInfo` of a code; raises KeyError for a code that is not in `SENTENCES`."""
+    sentence = SENTENCES[code]
+    texts = {name: str(value) for name, value in args.items()}
+    return ErrorInfo(
+        code=code,
+        message=fill(sentence.message, texts),
+        hint=fill(sentence.hint, texts),
+        args=texts,
+        recoverable=recoverable,
+    )

@@ -1,0 +1,215 @@
+"""Requests, replies and pushes between a viewer and `engine host`, with the typed parameters and results of each method.
+
+The host's dispatch table and the client's calls both come from `METHODS`; what a method does is the host's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from engine.protocol import PROTOCOL
+from engine.protocol.control import Action
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.records import (
+    DatasetPage,
+    DatasetSummary,
+    DeviceSample,
+    DoctorReport,
+    Estimate,
+    Job,
+    ModelRow,
+    Picture,
+    PresetRow,
+    RunRow,
+    TagTable,
+)
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
+    """The first line of the host: who it is and what it can do."""
+
+    protocol: int = PROTOCOL
+    engine: str
+    pid: int
+    home: str
+    capabilities: list[str]
+    limits: dict[str, int]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="request"):
+    """A call of a method of `METHODS`; `id` is unique per connection."""
+
+    id: int
+    method: str
+    params: dict[str, Any] = {}
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply", omit_defaults=True):
+    """The answer to the request with the same id: a result, or an error."""
+
+    id: int
+    result: Any = None
+    error: ErrorInfo | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="batch"):
+    """Events of a watched run, in order and byte for byte as journaled; `live` is false while history is replayed."""
+
+    run: str
+    events: list[msgspec.Raw]
+    live: bool
+
+
+class RunsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runs"):
+    """The list of runs and queued jobs as it is now; pushed when it changed and somebody subscribed."""
+
+    runs: list[RunRow]
+
+
+class DevicePush(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="device"):
+    """One telemetry sample; pushed every second or two to subscribers."""
+
+    sample: DeviceSample
+
+
+Push = Batch | RunsChanged | DevicePush
+
+
+class Empty(msgspec.Struct, frozen=True):
+    """No parameters, or nothing to tell."""
+
+
+class PathParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder on the engine's machine."""
+
+    path: str
+
+
+class DatasetRows(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of an opened dataset, from row `offset` on; as many rows as fit a line."""
+
+    path: str
+    offset: int = 0
+
+
+class SetCaption(msgspec.Struct, frozen=True, kw_only=True):
+    """Write the caption of one image; `expected` is the text the editor started from (None: no file)."""
+
+    path: str
+    image: str
+    caption: str
+    expected: str | None = None
+
+
+class SetRepeat(msgspec.Struct, frozen=True, kw_only=True):
+    """Give images their own repeat, or take it away with None."""
+
+    path: str
+    images: list[str]
+    repeat: int | None
+
+
+class PictureParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture scaled to fit `width` × `height` pixels; `file` is relative to `root` and must lie inside it."""
+
+    root: str
+    file: str
+    width: int
+    height: int
+
+
+class EstimateParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What `estimate` needs; `params` is a plain mapping so that a half-edited form gets a precise error."""
+
+    dataset: str
+    reg: str = ""
+    base: str = "demo"
+    params: dict[str, Any] = {}
+
+
+class PresetParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A preset by name, resolved for a base and a number of images (repeat follows from it; 0 = unknown)."""
+
+    name: str
+    base: str = ""
+    images: int = 0
+
+
+class Submit(msgspec.Struct, frozen=True, kw_only=True):
+    """A bake to put at the end of the queue; `start` wakes the runner."""
+
+    dataset: str
+    reg: str = ""
+    base: str = "demo"
+    preset: str = ""
+    params: dict[str, Any] = {}
+    name: str = ""
+    out: str = ""
+    start: bool = True
+    kind: Literal["bake", "fake"] = "bake"
+
+
+class RunParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A run by id, unique prefix, name, or `last`."""
+
+    run: str
+
+
+class WatchParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Replay a run's journal from after `seq`, then follow it until `runs.unwatch`."""
+
+    run: str
+    seq: int = 0
+
+
+class ControlParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask a live run for something; the answer comes as `ack` events in its journal."""
+
+    run: str
+    action: Action
+
+
+class MoveParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Move a waiting job by `by` places (negative: towards the front)."""
+
+    run: str
+    by: int
+
+
+class Method(NamedTuple):
+    """The parameter and result types of one method."""
+
+    params: type
+    result: Any
+
+
+METHODS: dict[str, Method] = {
+    "dataset.open": Method(PathParams, DatasetSummary),
+    "dataset.rows": Method(DatasetRows, DatasetPage),
+    "dataset.tags": Method(PathParams, TagTable),
+    "dataset.set_caption": Method(SetCaption, DatasetPage),
+    "dataset.set_repeat": Method(SetRepeat, DatasetPage),
+    "picture": Method(PictureParams, Picture),
+    "models.list": Method(Empty, list[ModelRow]),
+    "presets.list": Method(Empty, list[PresetRow]),
+    "presets.resolve": Method(PresetParams, PresetRow),
+    "estimate": Method(EstimateParams, Estimate),
+    "runs.submit": Method(Submit, RunRow),
+    "runs.list": Method(Empty, list[RunRow]),
+    "runs.job": Method(RunParams, Job),
+    "runs.watch": Method(WatchParams, RunRow),
+    "runs.unwatch": Method(RunParams, Empty),
+    "runs.control": Method(ControlParams, RunRow),
+    "runs.resume": Method(RunParams, RunRow),
+    "runs.subscribe": Method(Empty, list[RunRow]),
+    "queue.cancel": Method(RunParams, RunRow),
+    "queue.hold": Method(RunParams, RunRow),
+    "queue.start": Method(RunParams, RunRow),
+    "queue.move": Method(MoveParams, RunRow),
+    "device.subscribe": Method(Empty, DeviceSample),
+    "doctor": Method(Empty, DoctorReport),
+    "log.tail": Method(RunParams, str),
+}
+"""Method → types. A viewer may call these and nothing else."""

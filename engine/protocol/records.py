@@ -1,0 +1,237 @@
+"""The values that replies carry and files keep: datasets, jobs, runs, estimates, pictures.
+
+Plain immutable structs; whoever makes them (dataset, runs, estimate, models) owns the rules.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.params import BakeParams
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records: immutable and keyword-only."""
+
+
+class ImageRow(Record, omit_defaults=True):
+    """One image of a dataset.
+
+    `name` is relative to the dataset folder, sizes are pixels after EXIF rotation, `repeat` is what applies
+    (None: the bake's global repeat), `own_repeat` what the user set for this image, `problem` a code of
+    `errors.SENTENCES` or "".
+    """
+
+    name: str
+    width: int = 0
+    height: int = 0
+    bytes: int = 0
+    caption: str | None = None
+    repeat: int | None = None
+    own_repeat: int | None = None
+    problem: str = ""
+
+
+class DatasetSummary(Record):
+    """An opened dataset: its rows come by `dataset.rows`. `findings` are dataset-wide problems."""
+
+    path: str
+    images: int
+    captioned: int = 0
+    readable: int = 0
+    reg: str = ""
+    findings: list[ErrorInfo] = []
+
+
+class DatasetPage(Record):
+    """Rows from `offset` on; `next` is the offset of the following page, None at the end."""
+
+    path: str
+    offset: int
+    rows: list[ImageRow]
+    next: int | None = None
+
+
+class TagCount(Record):
+    """How many images of a dataset carry a tag, and which rank it takes on average (0 = first)."""
+
+    tag: str
+    count: int
+    mean_rank: float = 0.0
+
+
+class TagTable(Record):
+    """All tags of a dataset by falling count (cut to `limit_reached` when there are too many for a line)."""
+
+    path: str
+    images: int
+    tags: list[TagCount]
+    limit_reached: bool = False
+
+
+class Picture(Record):
+    """Raw pixels for the terminal: zlib-compressed RGB rows, `width` × `height` × 3 bytes when inflated."""
+
+    width: int
+    height: int
+    data: bytes
+    full_width: int = 0
+    full_height: int = 0
+
+
+class ModelRow(Record):
+    """A base model or tagger of the catalogue; `path` is where it is or would be, `bytes` its size on disk."""
+
+    name: str
+    kind: Literal["base", "tagger"]
+    family: str = ""
+    title: str = ""
+    path: str = ""
+    present: bool = False
+    bytes: int = 0
+    licence: str = ""
+    resolution: int = 0
+    source: str = ""
+    note: str = ""
+
+
+class PresetRow(Record):
+    """A preset: what it is for and the parameters it sets (only those that differ from the defaults)."""
+
+    name: str
+    theme: str
+    family: str
+    title: str = ""
+    bases: list[str] = []
+    views: int = 0
+    params: dict[str, str | int | float | bool] = {}
+
+
+class BucketRow(Record):
+    """A bucket (width × height in pixels), how many image views an epoch takes from it, and its steps."""
+
+    width: int
+    height: int
+    images: int
+    views: int
+    steps: int
+
+
+class Estimate(Record):
+    """What a bake will take. `seconds`, `memory_bytes`, `cost` are None when nothing is known yet;
+    `source` says where the time comes from (`probe`, `history`, `model`, `none`)."""
+
+    images: int
+    reg_images: int = 0
+    image_views: int = 0
+    steps_per_epoch: int = 0
+    optimizer_steps: int = 0
+    epochs: int = 0
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int = 0
+    cost: float | None = None
+    currency: str = ""
+    source: str = "none"
+    buckets: list[BucketRow] = []
+    notices: list[ErrorInfo] = []
+
+
+class ManifestEntry(Record):
+    """One training image as frozen at submit: content hash, caption as read, repeat as it applied."""
+
+    file: str
+    sha256: str
+    caption: str
+    repeat: int
+    width: int
+    height: int
+    reg: bool = False
+
+
+class Job(Record):
+    """What was asked for, frozen: written once to job.toml, never changed. Paths are absolute."""
+
+    id: str
+    kind: Literal["bake", "fake", "tag", "crop", "test", "reg", "probe"]
+    name: str
+    created: float
+    dataset: str
+    reg: str = ""
+    base: str = ""
+    preset: str = ""
+    out: str = ""
+    params: BakeParams = BakeParams()
+    parent: str = ""
+
+
+RunState = Literal[
+    "held", "queued", "starting", "running", "paused", "stopping", "done", "stopped", "failed", "cancelled"
+]
+LIVE_STATES: frozenset[str] = frozenset({"starting", "running", "paused", "stopping"})
+WAITING_STATES: frozenset[str] = frozenset({"held", "queued"})
+
+
+class RunRow(Record):
+    """A job and where its run stands; `position` counts waiting jobs from 1, 0 for the others."""
+
+    id: str
+    name: str
+    kind: str
+    state: RunState
+    dir: str
+    created: float = 0.0
+    dataset: str = ""
+    base: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    position: int = 0
+    phase: str = ""
+    eta_s: float | None = None
+    loss: float | None = None
+    finished: float | None = None
+    error: ErrorInfo | None = None
+    resumable: bool = False
+
+
+class Gpu(Record):
+    """One GPU as the driver reports it; memory in bytes, temperature in °C, power in W."""
+
+    index: int
+    name: str
+    utilisation: int = 0
+    memory_used: int = 0
+    memory_total: int = 0
+    temperature: int = 0
+    power: float = 0.0
+
+
+class DeviceSample(Record):
+    """The machine at one moment; `gpus` is empty where no driver answers."""
+
+    t: float
+    cpu_percent: float = 0.0
+    memory_used: int = 0
+    memory_total: int = 0
+    disk_free: int = 0
+    gpus: list[Gpu] = []
+
+
+class Check(Record):
+    """One line of the doctor: `state` is ok, warn or fail; `text` a short fact; `hint` what to do."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    text: str
+    hint: str = ""
+
+
+class DoctorReport(Record):
+    """What `lorabake doctor` found on this machine."""
+
+    checks: list[Check]
