@@ -23,7 +23,8 @@ SENTENCES: dict[str, Sentence] = {
     "dataset_missing": Sentence("There is no folder {path}.", "Check the path; a dataset is a folder of images."),
     "dataset_not_folder": Sentence("{path} is a file, not a folder.", "Name the folder that holds the images."),
     "dataset_empty": Sentence(
-        "{path} holds no PNG, JPEG or WebP image.", "Copy the training images into it, or name another folder."
+        "{path} holds no PNG, JPEG or WebP image.",
+        "Copy the training images into it, or name another folder.",
     ),
     "dataset_unreadable": Sentence("{path} cannot be read: {reason}.", "Check the permissions of the folder."),
     "image_unreadable": Sentence("{file} cannot be read as an image: {reason}.", "Replace or delete the file."),
@@ -39,7 +40,8 @@ SENTENCES: dict[str, Sentence] = {
         "The caption of {file} was changed by another program meanwhile.", "Look at it and edit again."
     ),
     "same_stem": Sentence(
-        "{file} and {other} share one caption, for their names differ only in the ending.", "Rename one of them."
+        "{file} and {other} share one caption, for their names differ only in the ending.",
+        "Rename one of them.",
     ),
     "path_outside": Sentence("{path} lies outside {root}.", "Only files inside that folder can be used here."),
     # parameters
@@ -57,10 +59,12 @@ SENTENCES: dict[str, Sentence] = {
     "preset_unknown": Sentence("There is no preset {name}.", "Known presets: {known}."),
     # base models and LoRA files
     "model_unknown": Sentence(
-        "There is no base model {name}.", "`lorabake models` lists the names; a path to a folder works as well."
+        "There is no base model {name}.",
+        "`lorabake models` lists the names; a path to a folder works as well.",
     ),
     "model_absent": Sentence(
-        "The base model {name} is not on this machine.", "Download it first, or name a local path with --base."
+        "The base model {name} is not on this machine.",
+        "Download it first, or name a local path with --base.",
     ),
     "model_not_base": Sentence("{path} is not a base model: {reason}.", "Name a Stable Diffusion 1.5 or SDXL model."),
     "model_unsupported": Sentence("{path} is {kind}, which cannot be trained here.", "{advice}"),
@@ -102,7 +106,8 @@ SENTENCES: dict[str, Sentence] = {
         "{path} cannot be written: {reason}.", "Set LORABAKE_HOME to a folder on a disk with space."
     ),
     "protocol_mismatch": Sentence(
-        "The engine speaks protocol {theirs}, this program protocol {ours}.", "Install both from the same version."
+        "The engine speaks protocol {theirs}, this program protocol {ours}.",
+        "Install both from the same version.",
     ),
     "request_invalid": Sentence("The request {method} is not understood: {reason}.", "Update LoRABake."),
     "method_unknown": Sentence("The engine has no method {method}.", "Update LoRABake."),

@@ -43,14 +43,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     t: float
 
 
-class Phase(Event, tag="phase"):
+class Phase(Event, frozen=True, tag="phase"):
     """The worker entered a stage of its work."""
 
     name: Literal["prepare", "load", "cache", "baseline", "train", "preview", "save", "validate", "tag", "export"]
     plan: Plan | None = None
 
 
-class Progress(Event, tag="progress"):
+class Progress(Event, frozen=True, tag="progress"):
     """How far the current phase is, in units of its own (images, pictures, files)."""
 
     phase: str
@@ -59,7 +59,7 @@ class Progress(Event, tag="progress"):
     eta_s: float | None = None
 
 
-class Step(Event, tag="step"):
+class Step(Event, frozen=True, tag="step"):
     """One optimizer step was taken (the loss is the mean over its micro-batches).
 
     `images` is the number of samples this step saw, `it_s` smoothed optimizer steps per second, `eta_s` the
@@ -78,7 +78,7 @@ class Step(Event, tag="step"):
     elapsed_s: float | None = None
 
 
-class Preview(Event, tag="preview"):
+class Preview(Event, frozen=True, tag="preview"):
     """A preview picture was written; `path` is relative to the run's folder, epoch 0 is the untrained base."""
 
     epoch: int
@@ -89,7 +89,7 @@ class Preview(Event, tag="preview"):
     prompt: str
 
 
-class Checkpoint(Event, tag="checkpoint"):
+class Checkpoint(Event, frozen=True, tag="checkpoint"):
     """A file that can be used or resumed from was completed; `path` is relative to the run's folder."""
 
     kind: Literal["epoch", "state"]
@@ -100,7 +100,7 @@ class Checkpoint(Event, tag="checkpoint"):
     sha256: str = ""
 
 
-class Validation(Event, tag="validation"):
+class Validation(Event, frozen=True, tag="validation"):
     """Mean loss on the held-out images with fixed noise and timesteps."""
 
     epoch: int
@@ -108,7 +108,7 @@ class Validation(Event, tag="validation"):
     loss: float | None
 
 
-class Warning(Event, tag="warning"):
+class Warning(Event, frozen=True, tag="warning"):
     """Something a person should know; the run goes on. `code` and `args` as in `errors.SENTENCES`."""
 
     code: str
@@ -117,27 +117,27 @@ class Warning(Event, tag="warning"):
     args: dict[str, str] = {}
 
 
-class Error(Event, tag="error"):
+class Error(Event, frozen=True, tag="error"):
     """Why the run is about to end; always journaled before any rescue is tried."""
 
     error: ErrorInfo
     detail: str = ""
 
 
-class Paused(Event, tag="paused"):
+class Paused(Event, frozen=True, tag="paused"):
     """The worker stands still after `step`, its state saved."""
 
     step: int
 
 
-class Resumed(Event, tag="resumed"):
+class Resumed(Event, frozen=True, tag="resumed"):
     """The worker goes on from `step`: after a pause, or as a new boot from a saved state."""
 
     step: int
     epoch: int = 0
 
 
-class Ack(Event, tag="ack"):
+class Ack(Event, frozen=True, tag="ack"):
     """A line of control.jsonl was read (`accepted`), carried out (`done`) or made no sense now (`ignored`)."""
 
     re: str
@@ -145,7 +145,7 @@ class Ack(Event, tag="ack"):
     state: Literal["accepted", "done", "ignored"]
 
 
-class Finished(Event, tag="finished"):
+class Finished(Event, frozen=True, tag="finished"):
     """The last event of a boot. `files` are relative to the run's folder, `out` is where copies were placed."""
 
     reason: Literal["done", "stopped", "failed"]
@@ -157,18 +157,7 @@ class Finished(Event, tag="finished"):
 
 
 AnyEvent = (
-    Phase
-    | Progress
-    | Step
-    | Preview
-    | Checkpoint
-    | Validation
-    | Warning
-    | Error
-    | Paused
-    | Resumed
-    | Ack
-    | Finished
+    Phase | Progress | Step | Preview | Checkpoint | Validation | Warning | Error | Paused | Resumed | Ack | Finished
 )
 
 KINDS: dict[str, type[Event]] = {

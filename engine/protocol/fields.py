@@ -184,7 +184,12 @@ def notices(params: BakeParams, family: str, *, reg: bool = False) -> list[Error
     p = params
     found = [
         ("notice_no_effect", p.clip_skip != 1 and family == "sdxl", "clip_skip", "SDXL"),
-        ("notice_no_effect", p.conv_dim == 0 and p.conv_alpha != fields()["conv_alpha"].default, "conv_alpha", "conv_dim = 0"),
+        (
+            "notice_no_effect",
+            p.conv_dim == 0 and p.conv_alpha != fields()["conv_alpha"].default,
+            "conv_alpha",
+            "conv_dim = 0",
+        ),
         (
             "notice_no_effect",
             p.multires_noise_iterations == 0

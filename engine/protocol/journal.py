@@ -38,7 +38,7 @@ class JournalWriter:
         Raises OSError when the disk is full (nothing is half-counted: the sequence number is then not used up)
         and ValueError for an event longer than a line may be.
         """
-        event = kind(run=self.run, seq=self._seq + 1, boot=self.boot, t=time.time(), **fields)  # type: ignore[arg-type]
+        event = kind(run=self.run, seq=self._seq + 1, boot=self.boot, t=time.time(), **fields)
         line = encode(event)
         if len(line) > MAX_EVENT_BYTES:
             raise ValueError(f"an event of {len(line)} bytes is longer than a journal line may be")

@@ -1,4 +1,4 @@
-"""Requests, replies and pushes between a viewer and `engine host`, with the typed parameters and results of each method.
+"""Requests, replies and pushes between a viewer and `engine host`, with typed parameters and results for each.
 
 The host's dispatch table and the client's calls both come from `METHODS`; what a method does is the host's business.
 """

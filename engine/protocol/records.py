@@ -17,7 +17,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable and keyword-only."""
 
 
-class ImageRow(Record, omit_defaults=True):
+class ImageRow(Record, frozen=True, omit_defaults=True):
     """One image of a dataset.
 
     `name` is relative to the dataset folder, sizes are pixels after EXIF rotation, `repeat` is what applies
@@ -35,7 +35,7 @@ class ImageRow(Record, omit_defaults=True):
     problem: str = ""
 
 
-class DatasetSummary(Record):
+class DatasetSummary(Record, frozen=True):
     """An opened dataset: its rows come by `dataset.rows`. `findings` are dataset-wide problems."""
 
     path: str
@@ -46,7 +46,7 @@ class DatasetSummary(Record):
     findings: list[ErrorInfo] = []
 
 
-class DatasetPage(Record):
+class DatasetPage(Record, frozen=True):
     """Rows from `offset` on; `next` is the offset of the following page, None at the end."""
 
     path: str
@@ -55,7 +55,7 @@ class DatasetPage(Record):
     next: int | None = None
 
 
-class TagCount(Record):
+class TagCount(Record, frozen=True):
     """How many images of a dataset carry a tag, and which rank it takes on average (0 = first)."""
 
     tag: str
@@ -63,7 +63,7 @@ class TagCount(Record):
     mean_rank: float = 0.0
 
 
-class TagTable(Record):
+class TagTable(Record, frozen=True):
     """All tags of a dataset by falling count (cut to `limit_reached` when there are too many for a line)."""
 
     path: str
@@ -72,7 +72,7 @@ class TagTable(Record):
     limit_reached: bool = False
 
 
-class Picture(Record):
+class Picture(Record, frozen=True):
     """Raw pixels for the terminal: zlib-compressed RGB rows, `width` × `height` × 3 bytes when inflated."""
 
     width: int
@@ -82,7 +82,7 @@ class Picture(Record):
     full_height: int = 0
 
 
-class ModelRow(Record):
+class ModelRow(Record, frozen=True):
     """A base model or tagger of the catalogue; `path` is where it is or would be, `bytes` its size on disk."""
 
     name: str
@@ -98,7 +98,7 @@ class ModelRow(Record):
     note: str = ""
 
 
-class PresetRow(Record):
+class PresetRow(Record, frozen=True):
     """A preset: what it is for and the parameters it sets (only those that differ from the defaults)."""
 
     name: str
@@ -110,7 +110,7 @@ class PresetRow(Record):
     params: dict[str, str | int | float | bool] = {}
 
 
-class BucketRow(Record):
+class BucketRow(Record, frozen=True):
     """A bucket (width × height in pixels), how many image views an epoch takes from it, and its steps."""
 
     width: int
@@ -120,7 +120,7 @@ class BucketRow(Record):
     steps: int
 
 
-class Estimate(Record):
+class Estimate(Record, frozen=True):
     """What a bake will take. `seconds`, `memory_bytes`, `cost` are None when nothing is known yet;
     `source` says where the time comes from (`probe`, `history`, `model`, `none`)."""
 
@@ -140,7 +140,7 @@ class Estimate(Record):
     notices: list[ErrorInfo] = []
 
 
-class ManifestEntry(Record):
+class ManifestEntry(Record, frozen=True):
     """One training image as frozen at submit: content hash, caption as read, repeat as it applied."""
 
     file: str
@@ -152,7 +152,7 @@ class ManifestEntry(Record):
     reg: bool = False
 
 
-class Job(Record):
+class Job(Record, frozen=True):
     """What was asked for, frozen: written once to job.toml, never changed. Paths are absolute."""
 
     id: str
@@ -175,7 +175,7 @@ LIVE_STATES: frozenset[str] = frozenset({"starting", "running", "paused", "stopp
 WAITING_STATES: frozenset[str] = frozenset({"held", "queued"})
 
 
-class RunRow(Record):
+class RunRow(Record, frozen=True):
     """A job and where its run stands; `position` counts waiting jobs from 1, 0 for the others."""
 
     id: str
@@ -199,7 +199,7 @@ class RunRow(Record):
     resumable: bool = False
 
 
-class Gpu(Record):
+class Gpu(Record, frozen=True):
     """One GPU as the driver reports it; memory in bytes, temperature in °C, power in W."""
 
     index: int
@@ -211,7 +211,7 @@ class Gpu(Record):
     power: float = 0.0
 
 
-class DeviceSample(Record):
+class DeviceSample(Record, frozen=True):
     """The machine at one moment; `gpus` is empty where no driver answers."""
 
     t: float
@@ -222,7 +222,7 @@ class DeviceSample(Record):
     gpus: list[Gpu] = []
 
 
-class Check(Record):
+class Check(Record, frozen=True):
     """One line of the doctor: `state` is ok, warn or fail; `text` a short fact; `hint` what to do."""
 
     name: str
@@ -231,7 +231,7 @@ class Check(Record):
     hint: str = ""
 
 
-class DoctorReport(Record):
+class DoctorReport(Record, frozen=True):
     """What `lorabake doctor` found on this machine."""
 
     checks: list[Check]
