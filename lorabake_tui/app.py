@@ -1,0 +1,199 @@
+"""The app: six sections as modes, the theme, and the things all sections share (engine client, dataset, draft, runs).
+
+Sections are imported when they are first opened. What a section shows is its own business.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from textual.app import App
+from textual.screen import Screen
+from textual.signal import Signal
+
+from engine.protocol.errors import ErrorInfo, describe
+from engine.protocol.messages import DevicePush, Push, RunsChanged
+from engine.protocol.records import LIVE_STATES, DeviceSample, RunRow
+from lorabake_tui import i18n, keys
+from lorabake_tui.client import ClientError, EngineClient, State
+from lorabake_tui.i18n import _
+from lorabake_tui.screens.section import Section
+from lorabake_tui.theme import THEME
+from lorabake_tui.widgets.plain import plain
+from lorabake_tui.widgets.status import Run
+
+_CLASSES = {
+    "dataset": "DatasetSection",
+    "tags": "TagsSection",
+    "params": "ParamsSection",
+    "queue": "QueueSection",
+    "monitor": "MonitorSection",
+    "results": "ResultsSection",
+}
+
+
+def _open_section(name: str) -> Screen[Any]:
+    module = importlib.import_module(f"lorabake_tui.screens.{name}")
+    section: Screen[Any] = getattr(module, _CLASSES[name])()
+    return section
+
+
+class LoRABake(App[None], inherit_bindings=False):
+    """The terminal workbench.
+
+    `dataset` is a folder to open at once, `section` the section to begin with, `run` a run that the Monitor shows.
+    `pushed` publishes every push of the engine, `changed` that dataset, runs or engine state changed.
+    """
+
+    TITLE = "LoRABake"
+    ENABLE_COMMAND_PALETTE = False
+    PAUSE_GC_ON_SCROLL = True
+    ALLOW_SELECT = False
+    BINDINGS = keys.bindings("app")
+    MODES = {name: partial(_open_section, name) for name, _title in keys.SECTIONS}
+    CSS_PATH = "styles/app.tcss"
+
+    def __init__(self, *, dataset: str = "", section: str = "dataset", run: str = "", language: str = "") -> None:
+        # The first mode is read by App.__init__; starting in it saves mounting a blank screen.
+        self.DEFAULT_MODE = section  # type: ignore[misc]
+        i18n.use(language or i18n.preferred())
+        super().__init__()
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self.animation_level = "none"
+        self.engine = EngineClient(on_push=self._take_push, on_state=self._engine_state, restart=True)
+        self.pushed: Signal[Push] = Signal(self, "pushed")
+        self.changed: Signal[None] = Signal(self, "changed")
+        self.runs: list[RunRow] = []
+        self.device: DeviceSample | None = None
+        self.run_in_view = run
+        self._first_dataset = dataset
+
+    # -- life -------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.changed.subscribe(self, self._show_facts, immediate=True)
+        self.run_worker(self._connect(), exit_on_error=False, group="engine")
+        self.call_after_refresh(self._settle)
+
+    def _settle(self) -> None:
+        # What lives now lives to the end; taking it out of the collector's sight shortens every later pass.
+        gc.collect()
+        gc.freeze()
+
+    async def _connect(self) -> None:
+        try:
+            await self.engine.start()
+        except ClientError:
+            return
+
+    async def on_unmount(self) -> None:
+        await self.engine.close()
+
+    # -- the engine -------------------------------------------------------------------------------------------
+
+    async def call(self, method: str, params: msgspec.Struct | None = None) -> Any:
+        """The result of an engine call, None when it failed; the failure has then been told as a toast."""
+        try:
+            return await self.engine.call(method, params)
+        except ClientError as failure:
+            self.tell_error(failure.info)
+            return None
+
+    def tell_error(self, info: ErrorInfo) -> None:
+        """Say what went wrong and what to do about it, as a toast."""
+        message, hint = i18n.told(info)
+        self.notify(plain(message) + ("\n" + plain(hint) if hint else ""), severity="error", timeout=10, markup=False)
+
+    def tell(self, text: str) -> None:
+        """Say something in passing, as a toast."""
+        self.notify(plain(text), markup=False)
+
+    def _engine_state(self, state: State) -> None:
+        if state == "ready":
+            self.run_worker(self._subscribe(), exit_on_error=False, group="engine")
+        elif state == "lost":
+            self.tell_error(self.engine.error or describe("engine_lost"))
+        self.changed.publish(None)
+
+    async def _subscribe(self) -> None:
+        rows = await self.call("runs.subscribe")
+        if rows is not None:
+            self.runs = rows
+        self.device = await self.call("device.subscribe")
+        self.changed.publish(None)
+
+    def _take_push(self, push: Push) -> None:
+        if isinstance(push, RunsChanged):
+            self.runs = push.runs
+            self.changed.publish(None)
+        elif isinstance(push, DevicePush):
+            self.device = push.sample
+        self.pushed.publish(push)
+
+    # -- what every section shows -----------------------------------------------------------------------------
+
+    def facts(self) -> list[Run]:
+        """What stands at the right of the top line, the most important first."""
+        facts: list[Run] = []
+        live = next((run for run in self.runs if run.state in LIVE_STATES), None)
+        if self.engine.state == "lost":
+            facts.append((_("✗ engine lost"), "line--error"))
+        elif live is not None:
+            facts.append((f"● {_(live.state)} {live.epoch}/{live.epochs}", "line--good"))
+        return facts
+
+    def _show_facts(self, _nothing: None) -> None:
+        for section in self._opened_sections():
+            section.refresh_lines_of_frame()
+            section.facts_changed()
+
+    def _opened_sections(self) -> list[Section]:
+        return [screen for stack in self._screen_stacks.values() for screen in stack[:1] if isinstance(screen, Section)]
+
+    # -- actions ----------------------------------------------------------------------------------------------
+
+    def go(self, section: str, then: Callable[[Section], object] | None = None) -> None:
+        """Open a section, and do something with it once it is there."""
+        self.switch_mode(section)
+        if then is not None:
+            self.call_after_refresh(then, self.screen)
+
+    def action_dataset(self) -> None:
+        self.go("dataset")
+
+    def action_tags(self) -> None:
+        self.go("tags")
+
+    def action_params(self) -> None:
+        self.go("params")
+
+    def action_queue(self) -> None:
+        self.go("queue")
+
+    def action_monitor(self) -> None:
+        self.go("monitor")
+
+    def action_results(self) -> None:
+        self.go("results")
+
+    def action_next_pane(self) -> None:
+        self.screen.focus_next()
+
+    def action_previous_pane(self) -> None:
+        self.screen.focus_previous()
+
+    def action_leave(self) -> None:
+        live = [run for run in self.runs if run.state in LIVE_STATES]
+        message = ""
+        if live:
+            message = _("{name} goes on baking. `lorabake` shows it again.").format(name=plain(live[0].name))
+        self.exit(message=message or None)
+
+    def action_interrupt(self) -> None:
+        self.tell(_("ctrl+q leaves. A bake that is running goes on."))

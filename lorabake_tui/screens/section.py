@@ -1,0 +1,92 @@
+"""Section: what all six share: the line of tabs above, the line of hints below, the notice of too small a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widgets import Static
+
+from lorabake_tui import keys
+from lorabake_tui.i18n import _
+from lorabake_tui.keys import Action
+from lorabake_tui.terminal import MINIMUM
+from lorabake_tui.widgets.status import HintLine, TopLine
+
+if TYPE_CHECKING:
+    from lorabake_tui.app import LoRABake
+
+
+class Section(Screen[None], inherit_bindings=False):
+    """One of the six sections. A subclass sets `SECTION` and `BINDINGS = keys.bindings(SECTION)`, and yields its body.
+
+    `facts_changed` is called when the app's dataset, runs or engine changed, also while another section is in front.
+    """
+
+    SECTION: ClassVar[str] = ""
+    HORIZONTAL_BREAKPOINTS = [(0, "-too-narrow"), (MINIMUM[0], "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-too-low"), (MINIMUM[1], "-low"), (30, "-high")]
+    DEFAULT_CSS = """
+    Section {
+        layout: vertical;
+        & > #top-line { dock: top; }
+        & > #hint-line { dock: bottom; }
+        & > #too-small { display: none; height: 1fr; content-align: center middle; text-align: center; }
+        &.-too-narrow > *, &.-too-low > * { display: none; }
+        &.-too-narrow > #too-small, &.-too-low > #too-small { display: block; }
+    }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield TopLine(self.SECTION)
+        yield from self.body()
+        yield Static(id="too-small", markup=False)
+        yield HintLine()
+
+    def body(self) -> ComposeResult:
+        """The widgets between the two lines."""
+        yield from ()
+
+    def facts_changed(self) -> None:
+        """The app's dataset, runs or engine changed; show it."""
+
+    def hints(self) -> list[tuple[str, str]]:
+        """(key, verb) for the footer, most important first."""
+        actions = [*keys.TABLE[self.SECTION], *keys.APP]
+        return hints_of(sorted((a for a in actions if a.footer), key=lambda action: action.footer))
+
+    def refresh_hints(self) -> None:
+        """Show the hints that fit the moment."""
+        if self.is_mounted:
+            self.query_one(HintLine).tell(self.hints()[:7])
+
+    def refresh_lines_of_frame(self) -> None:
+        """Show the app's facts and the hints."""
+        if not self.is_mounted:
+            return
+        self.query_one(TopLine).tell(self.bench.facts())
+        self.refresh_hints()
+
+    @property
+    def bench(self) -> LoRABake:
+        """The app, with its type."""
+        return cast("LoRABake", self.app)
+
+    def on_mount(self) -> None:
+        self.query_one("#too-small", Static).update(
+            _("LoRABake needs a terminal of at least {columns} × {rows}.").format(columns=MINIMUM[0], rows=MINIMUM[1])
+        )
+        self.refresh_lines_of_frame()
+
+    def on_screen_resume(self) -> None:
+        self.refresh_lines_of_frame()
+
+    async def call(self, method: str, params: Any = None) -> Any:
+        """The result of an engine call, None when it failed; the failure has then been told as a toast."""
+        return await self.bench.call(method, params)
+
+
+def hints_of(actions: list[Action]) -> list[tuple[str, str]]:
+    """Key and translated verb of some actions."""
+    return [(action.key, _(action.verb)) for action in actions]

@@ -1,0 +1,1 @@
+"""Widgets that know terminals and cells, not datasets or runs."""

@@ -1,0 +1,72 @@
+"""Text of users made safe for a terminal: control characters shown instead of sent, widths counted in cells.
+
+Every caption, file name, prompt and log line passes through here before it is painted.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len, set_cell_size
+
+_C0 = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡", 0x0A: "⏎", 0x0D: "␍", 0x09: "⇥"}
+_C1 = {code: f"⟨{code:02x}⟩" for code in range(0x80, 0xA0)}
+# Marks that reorder or hide what stands beside them, and halves of surrogate pairs, which no terminal can print.
+_HIDDEN = re.compile(
+    "[\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_CONTROLS = {**_C0, **_C1}
+
+
+def plain(text: str) -> str:
+    """`text` on one line with every control, direction and invisible character replaced by a visible sign."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _HIDDEN.sub(lambda match: f"⟨{ord(match[0]):x}⟩", text.translate(_CONTROLS))
+
+
+def fit(text: str, width: int, *, right: bool = False) -> str:
+    """`text` in exactly `width` cells: cut with an ellipsis, or padded on the right (the left when `right`)."""
+    if width <= 0:
+        return ""
+    length = cell_len(text)
+    if length > width:
+        text = clip(text, width)
+        length = cell_len(text)
+    space = " " * (width - length)
+    return space + text if right else text + space
+
+
+def clip(text: str, width: int) -> str:
+    """`text` in at most `width` cells, ending in an ellipsis where something was cut off."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    if width == 1:
+        return "…"
+    # set_cell_size pads a double-width character cut in two with a space, which would stand before the ellipsis.
+    return set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` broken into lines of at most `width` cells: at spaces, and anywhere between wide characters."""
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for piece in re.findall(
+            r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60][，。；：、！？）》」”]*|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60]+|\s+",
+            paragraph,
+        ):
+            if cell_len(line) + cell_len(piece.rstrip()) <= width:
+                line += piece
+                continue
+            if line.strip():
+                lines.append(line.rstrip())
+            line = piece.lstrip()
+            while cell_len(line) > width:
+                head = set_cell_size(line, width).rstrip()
+                lines.append(head)
+                line = line[len(head) :]
+        lines.append(line.rstrip())
+    return lines
