@@ -27,6 +27,13 @@ SENTENCES: dict[str, Sentence] = {
         "Copy the training images into it, or name another folder.",
     ),
     "dataset_unreadable": Sentence("{path} cannot be read: {reason}.", "Check the permissions of the folder."),
+    "dataset_unwritable": Sentence(
+        "{path} cannot be written: {reason}.", "Check the permissions of the folder and the space on its disk."
+    ),
+    "sidecar_unreadable": Sentence(
+        "LoRABake's notes on this dataset, {path}, cannot be read: {reason}.",
+        "Repair or delete the file; until then no image has a repeat of its own.",
+    ),
     "image_unreadable": Sentence("{file} cannot be read as an image: {reason}.", "Replace or delete the file."),
     "image_missing": Sentence("{file} is no longer in the dataset.", "Open the dataset again."),
     "image_too_large": Sentence(

@@ -141,7 +141,11 @@ class Estimate(Record, frozen=True):
 
 
 class ManifestEntry(Record, frozen=True):
-    """One training image as frozen at submit: content hash, caption as read, repeat as it applied."""
+    """One image as frozen at submit: content hash, caption as read, repeat as it applied.
+
+    `file` is absolute (see `engine.dataset.names` for odd spellings), `name` relative to its dataset, sizes are
+    pixels after EXIF rotation. A `validation` image is measured with and never trained.
+    """
 
     file: str
     sha256: str
@@ -150,6 +154,8 @@ class ManifestEntry(Record, frozen=True):
     width: int
     height: int
     reg: bool = False
+    name: str = ""
+    validation: bool = False
 
 
 class Job(Record, frozen=True):
