@@ -182,7 +182,10 @@ WAITING_STATES: frozenset[str] = frozenset({"held", "queued"})
 
 
 class RunRow(Record, frozen=True):
-    """A job and where its run stands; `position` counts waiting jobs from 1, 0 for the others."""
+    """A job and where its run stands; `position` counts waiting jobs from 1, 0 for the others.
+
+    `resumable`: it has ended before its end and can be queued again. `stalled`: alive, but silent for long.
+    """
 
     id: str
     name: str
@@ -203,6 +206,7 @@ class RunRow(Record, frozen=True):
     finished: float | None = None
     error: ErrorInfo | None = None
     resumable: bool = False
+    stalled: bool = False
 
 
 class Gpu(Record, frozen=True):
