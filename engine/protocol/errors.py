@@ -26,6 +26,10 @@ SENTENCES: dict[str, Sentence] = {
         "{path} holds no PNG, JPEG or WebP image.",
         "Copy the training images into it, or name another folder.",
     ),
+    "dataset_no_image": Sentence(
+        "{path} holds no image that can be trained.",
+        "Every image is unreadable, held out, or has a repeat of 0; look at the list of the dataset.",
+    ),
     "dataset_unreadable": Sentence("{path} cannot be read: {reason}.", "Check the permissions of the folder."),
     "dataset_unwritable": Sentence(
         "{path} cannot be written: {reason}.", "Check the permissions of the folder and the space on its disk."

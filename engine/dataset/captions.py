@@ -1,0 +1,120 @@
+"""Caption files: reading, writing without loss, splitting into tags, and the text the trainer really sees.
+
+Tags are opaque text between commas: underscores, parentheses, backslashes and kaomoji are never touched.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from engine.dataset.names import printable
+from engine.protocol.errors import EngineError
+from engine.protocol.files import atomic_write
+from engine.protocol.params import BakeParams
+
+EXTENSIONS = (".txt", ".caption")
+"""Where a caption may stand, the first existing one counts; new captions are `.txt`."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def caption_path(image: Path) -> Path:
+    """The caption file of an image: the existing one, else the `.txt` that would be made."""
+    candidates = [image.with_name(image.stem + extension) for extension in EXTENSIONS]
+    return next((path for path in candidates if path.is_file()), candidates[0])
+
+
+def decode_caption(raw: bytes, file: str) -> str:
+    """The text of a caption file: no byte-order mark, `\\n` as line end, no blank lines at the end.
+
+    Raises EngineError `caption_undecodable` for bytes that are not UTF-8.
+    """
+    try:
+        text = raw.removeprefix(_BOM).decode("utf-8")
+    except UnicodeDecodeError:
+        raise EngineError("caption_undecodable", file=file) from None
+    return text.replace("\r\n", "\n").rstrip("\r\n")
+
+
+def read_caption(image: Path) -> str | None:
+    """The caption of an image file, None when it has none; raises EngineError `caption_undecodable`."""
+    path = caption_path(image)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EngineError(
+            "dataset_unreadable", path=printable(str(path)), reason=error.strerror or str(error)
+        ) from None
+    return decode_caption(raw, printable(path.name))
+
+
+def write_caption(image: Path, text: str, *, expected: str | None) -> bool:
+    """Give `image` the caption `text`; returns False when it was that already and no byte was written.
+
+    `expected` is what the editor started from (None: no caption file); raises EngineError `caption_changed`
+    when the file says something else by now, `caption_undecodable` when it would destroy undecodable bytes,
+    `dataset_unwritable` when the folder refuses. Byte-order mark, line ends and a final newline stay as they are.
+    """
+    path = caption_path(image)
+    try:
+        raw: bytes | None = path.read_bytes()
+    except FileNotFoundError:
+        raw = None
+    current = None if raw is None else decode_caption(raw, printable(path.name))
+    wanted = text.replace("\r\n", "\n").rstrip("\r\n")
+    if current == wanted:
+        return False
+    if current != expected:
+        raise EngineError("caption_changed", file=printable(image.name))
+    try:
+        atomic_write(path, _encode(wanted, raw or b""), mode=None if raw is not None else 0o644)
+    except OSError as error:
+        raise EngineError(
+            "dataset_unwritable", path=printable(str(path.parent)), reason=error.strerror or str(error)
+        ) from None
+    return True
+
+
+def _encode(text: str, before: bytes) -> bytes:
+    crlf = b"\r\n" in before
+    ending = "\n" if before.endswith(b"\n") else ""
+    body = (text + ending).replace("\n", "\r\n" if crlf else "\n")
+    return (_BOM if before.startswith(_BOM) else b"") + body.encode("utf-8")
+
+
+def first_line(caption: str) -> str:
+    """The only line that trains; kohya's rule without wildcards."""
+    return caption.split("\n", 1)[0].strip()
+
+
+def split_tags(caption: str) -> list[str]:
+    """The tags of the first line, trimmed, without empty ones."""
+    return [tag for part in first_line(caption).split(",") if (tag := part.strip())]
+
+
+def join_tags(tags: list[str]) -> str:
+    """Tags as one caption line."""
+    return ", ".join(tags)
+
+
+def render_caption(caption: str, params: BakeParams, rng: random.Random) -> str:
+    """The caption of one view of an image, in kohya's order (`train_util.process_caption`).
+
+    First line; whole caption dropped with `caption_dropout_rate`; then, when tags are shuffled or dropped, the
+    first `keep_tokens` tags stay, the others are shuffled and each left out with `caption_tag_dropout_rate`.
+    Without shuffle and tag dropout the line stays byte for byte. All chance comes from `rng`.
+    """
+    if params.caption_dropout_rate > 0 and rng.random() < params.caption_dropout_rate:
+        return ""
+    if not params.shuffle_caption and params.caption_tag_dropout_rate == 0:
+        return first_line(caption)
+    tags = split_tags(caption)
+    kept, loose = tags[: params.keep_tokens], tags[params.keep_tokens :]
+    if params.shuffle_caption:
+        rng.shuffle(loose)
+    if params.caption_tag_dropout_rate > 0:
+        loose = [tag for tag in loose if rng.random() >= params.caption_tag_dropout_rate]
+    return join_tags(kept + loose)

@@ -1,0 +1,124 @@
+"""Pixels of one image: exactly its bucket for training, or small enough for the terminal.
+
+EXIF rotation is applied and transparency laid on white, in both cases; files are opened by `decode`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.dataset.buckets import Fit, Size
+from engine.dataset.decode import load, open_image, orientation
+from engine.dataset.names import locate, printable
+from engine.protocol.errors import EngineError
+from engine.protocol.records import Picture
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+MAX_PICTURE_SIDE = 1024
+"""Pictures for the terminal are never larger, so that one always fits a line of the wire."""
+
+
+def load_rgb(path: Path, fit: Fit) -> NDArray[np.uint8]:
+    """The picture as [H, W, 3] uint8 RGB of exactly `fit.bucket`.
+
+    Raises EngineError `image_missing`, `image_unreadable`, `image_too_large`, or `dataset_changed` when the file
+    has not the size that `fit` was made for.
+    """
+    import numpy as np
+    from PIL import Image
+
+    image, _ = upright_rgb(path)
+    if image.size != fit.source:
+        raise EngineError("dataset_changed", count=1, file=printable(str(path)))
+    # Cutting in source coordinates while scaling: one pass, and nothing is computed that is cut off.
+    across, down = fit.source[0] / fit.resize[0], fit.source[1] / fit.resize[1]
+    left, top, right, bottom = fit.crop
+    box = (left * across, top * down, min(right * across, fit.source[0]), min(bottom * down, fit.source[1]))
+    if box != (0, 0, *fit.bucket):
+        # Area averaging where it shrinks (Hamming: a box filter without its dislocated lines), else Lanczos.
+        shrinks = fit.enlargement < 1
+        method = Image.Resampling.HAMMING if shrinks else Image.Resampling.LANCZOS
+        image = image.resize(fit.bucket, method, box=box)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def upright_rgb(path: Path, *, within: Size | None = None) -> tuple[Image.Image, Size]:
+    """The whole picture, upright, RGB, transparency on white, and its full size.
+
+    With `within` a JPEG may come smaller (its decoder halves cheaply), but never smaller than fits `within`.
+    """
+    try:
+        with open(path, "rb") as file:
+            image = open_image(file, path)
+            turned = orientation(image)
+            full = image.size[::-1] if turned >= 5 else image.size
+            if within is not None:
+                size = fitting(full, within)
+                image.draft("RGB", size[::-1] if turned >= 5 else size)
+            load(image, path)
+    except FileNotFoundError:
+        raise EngineError("image_missing", file=printable(path.name)) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EngineError("image_unreadable", file=printable(path.name), reason=reason) from None
+    return _upright(_flat(image), turned), full
+
+
+def fitting(full: Size, within: Size) -> Size:
+    """The largest size of the shape of `full` that fits `within`."""
+    scale = min(within[0] / full[0], within[1] / full[1])
+    return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if image.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion cuts everything above 255 to white.
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    turn = turns.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def picture(root: Path, file: str, width: int, height: int) -> Picture:
+    """The image `file` of the folder `root`, scaled to fit `width` × `height` pixels, for the terminal.
+
+    Raises EngineError `path_outside`, `image_missing`, `image_unreadable` or `image_too_large`.
+    """
+    from PIL import Image
+
+    path = locate(root, file)
+    within = min(max(1, width), MAX_PICTURE_SIDE), min(max(1, height), MAX_PICTURE_SIDE)
+    image, full = upright_rgb(path, within=within)
+    size = fitting(full, within)
+    if image.size != size:
+        shrinks = image.size[0] > size[0]
+        method = Image.Resampling.HAMMING if shrinks else Image.Resampling.BICUBIC
+        image = image.resize(size, method)
+    data = zlib.compress(image.tobytes(), 1)
+    return Picture(width=size[0], height=size[1], data=data, full_width=full[0], full_height=full[1])

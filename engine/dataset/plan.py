@@ -1,0 +1,163 @@
+"""What a bake does with a dataset: each image's repeats and bucket, what is held out, and the exact step count.
+
+Estimate and trainer both stand on it; in which order the views are taken is the trainer's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.dataset.buckets import Fit, Size, bucket_sizes, fit
+from engine.dataset.names import printable
+from engine.dataset.scan import Dataset, ImageFile
+from engine.protocol.errors import EngineError
+from engine.protocol.params import BakeParams
+from engine.protocol.records import BucketRow
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An image in a bake: taken `repeat` times per epoch, in the bucket of `fit`; `reg` marks regularisation."""
+
+    image: ImageFile
+    repeat: int
+    fit: Fit
+    reg: bool = False
+
+
+class RegUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the regularisation images: `used` in each epoch, `repeated` more than once, `unused` not at
+    all; `views` per epoch, equal to those of the training images."""
+
+    used: int = 0
+    repeated: int = 0
+    unused: int = 0
+    views: int = 0
+
+
+class BakePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A bake in numbers.
+
+    `items` are the training images and then the regularisation images, in the datasets' order; `validation` is
+    held out and trained never. `image_views` counts the training images over all epochs (Σ repeat × epochs);
+    `views_per_epoch` all items of one epoch, regularisation included. `batches_per_epoch` never mix buckets;
+    `steps_per_epoch` are optimizer steps: gradient accumulation never crosses an epoch.
+    """
+
+    items: tuple[Item, ...]
+    validation: tuple[Item, ...] = ()
+    buckets: tuple[BucketRow, ...] = ()
+    reg: RegUse = RegUse()
+    skipped: int = 0
+    epochs: int
+    image_views: int
+    views_per_epoch: int
+    batches_per_epoch: int
+    steps_per_epoch: int
+    optimizer_steps: int
+
+
+def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> BakePlan:
+    """The plan of a bake; raises EngineError `dataset_no_image` when no usable image with a repeat is left."""
+    sizes = tuple(bucket_sizes(params))
+    held = _held_out(dataset.usable, params)
+    train, validation = [], []
+    for image in dataset.usable:
+        repeat = params.repeat if image.set_repeat is None else image.set_repeat
+        if repeat == 0:
+            continue
+        item = Item(image=image, repeat=repeat, fit=fit(image.width, image.height, sizes, params))
+        (validation if image.name in held else train).append(item)
+    if not train:
+        raise EngineError("dataset_no_image", path=printable(str(dataset.path)))
+    views = sum(item.repeat for item in train)
+    balanced, use = _balance(reg.usable if reg else [], views)
+    extra = [
+        Item(image=image, repeat=n, fit=fit(image.width, image.height, sizes, params), reg=True)
+        for image, n in balanced
+    ]
+    skipped = len(dataset.images) - len(train) - len(validation)
+    return assemble([*train, *extra], validation, params, reg=use, skipped=skipped)
+
+
+def assemble(
+    items: Sequence[Item], validation: Sequence[Item], params: BakeParams, *, reg: RegUse, skipped: int = 0
+) -> BakePlan:
+    """The numbers of a bake that takes exactly these items."""
+    buckets = _table(items, params.batch_size)
+    batches = sum(row.steps for row in buckets)
+    steps = math.ceil(batches / params.gradient_accumulation)
+    return BakePlan(
+        items=tuple(items),
+        validation=tuple(validation),
+        buckets=buckets,
+        reg=reg,
+        skipped=skipped,
+        epochs=params.epochs,
+        image_views=sum(item.repeat for item in items if not item.reg) * params.epochs,
+        views_per_epoch=sum(item.repeat for item in items),
+        batches_per_epoch=batches,
+        steps_per_epoch=steps,
+        optimizer_steps=steps * params.epochs,
+    )
+
+
+def _table(items: Sequence[Item], batch_size: int) -> tuple[BucketRow, ...]:
+    images: Counter[Size] = Counter()
+    views: Counter[Size] = Counter()
+    for item in items:
+        images[item.fit.bucket] += 1
+        views[item.fit.bucket] += item.repeat
+    return tuple(
+        BucketRow(
+            width=size[0],
+            height=size[1],
+            images=images[size],
+            views=views[size],
+            steps=math.ceil(views[size] / batch_size),
+        )
+        for size in sorted(images)
+    )
+
+
+def _held_out(images: Sequence[ImageFile], params: BakeParams) -> frozenset[str]:
+    """The names held out for validation, a function of (seed, name): other images may come and go."""
+    eligible = [image.name for image in images if image.set_repeat != 0]
+    if params.validation_split == 0 or len(eligible) < 2:
+        return frozenset()
+    count = min(len(eligible) - 1, max(1, round(len(eligible) * params.validation_split)))
+
+    def rank(name: str) -> bytes:
+        return hashlib.sha256(f"{params.seed}\0{name}".encode()).digest()
+
+    return frozenset(sorted(eligible, key=rank)[:count])
+
+
+def _balance(reg: Sequence[ImageFile], wanted: int) -> tuple[list[tuple[ImageFile, int]], RegUse]:
+    """Repeats that give the regularisation images exactly `wanted` views per epoch.
+
+    kohya's result: in order, each with its own repeat (1 without one) until there are enough, what is left over
+    unused; where they are too few, rounds of one more view for each. The last one taken is cut short to fit.
+    """
+    usable = [image for image in reg if image.set_repeat != 0]
+    repeats: list[int] = []
+    missing = wanted
+    for image in usable:
+        if missing == 0:
+            break
+        repeats.append(min(missing, image.set_repeat or 1))
+        missing -= repeats[-1]
+    if repeats and missing:
+        rounds, rest = divmod(missing, len(repeats))
+        repeats = [n + rounds + (i < rest) for i, n in enumerate(repeats)]
+    use = RegUse(
+        used=len(repeats),
+        repeated=sum(n > 1 for n in repeats),
+        unused=len(reg) - len(repeats),
+        views=sum(repeats),
+    )
+    return list(zip(usable, repeats, strict=False)), use

@@ -1,0 +1,76 @@
+"""A dataset as it travels to a viewer: a summary, and pages of rows that fit one line of the wire.
+
+Only shapes for the protocol; the facts come from `scan`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.dataset.names import printable
+from engine.dataset.scan import Dataset, ImageFile
+from engine.protocol.records import DatasetPage, DatasetSummary, ImageRow
+from engine.protocol.wire import MAX_EVENT_BYTES
+
+MAX_FINDINGS = 50
+"""A summary names this many findings; the rows' `problem` covers every image."""
+
+_PAGE_BYTES = MAX_EVENT_BYTES * 8
+_encoder = msgspec.json.Encoder()
+
+
+def summary(dataset: Dataset) -> DatasetSummary:
+    """What a viewer learns when a dataset opens."""
+    return DatasetSummary(
+        path=printable(str(dataset.path)),
+        images=len(dataset.images),
+        captioned=sum(bool(image.caption) for image in dataset.images),
+        readable=sum(image.usable for image in dataset.images),
+        findings=dataset.findings[:MAX_FINDINGS],
+    )
+
+
+def row(image: ImageFile) -> ImageRow:
+    """One image for a list."""
+    return ImageRow(
+        name=image.name,
+        width=image.width,
+        height=image.height,
+        bytes=image.bytes,
+        caption=image.caption,
+        repeat=image.set_repeat,
+        own_repeat=image.own_repeat,
+        problem=image.problem,
+    )
+
+
+def page(dataset: Dataset, offset: int) -> DatasetPage:
+    """The rows from `offset` on, half a megabyte of them at most (but at least one)."""
+    rows: list[ImageRow] = []
+    size = 0
+    offset = max(0, offset)
+    for image in dataset.images[offset:]:
+        entry = row(image)
+        size += len(_encoder.encode(entry)) + 1
+        if rows and size > _PAGE_BYTES:
+            break
+        rows.append(entry)
+    end = offset + len(rows)
+    return DatasetPage(
+        path=printable(str(dataset.path)),
+        offset=offset,
+        rows=rows,
+        next=end if end < len(dataset.images) else None,
+    )
+
+
+def only(dataset: Dataset, names: list[str]) -> DatasetPage:
+    """Just the named rows, as the answer to an edit of them."""
+    wanted = set(names)
+    picked = [(i, image) for i, image in enumerate(dataset.images) if image.name in wanted]
+    return DatasetPage(
+        path=printable(str(dataset.path)),
+        offset=picked[0][0] if picked else 0,
+        rows=[row(image) for _, image in picked],
+        next=None,
+    )

@@ -1,0 +1,80 @@
+"""LoRABake's own facts about a dataset, in `<dataset>/.lorabake/dataset.json`: today the repeats of single images.
+
+Every change is one atomic write under a lock, so two viewers never lose each other's work.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from engine.dataset.names import printable
+from engine.protocol.errors import EngineError
+from engine.protocol.files import Lock, atomic_write, make_private_dir
+
+FOLDER = ".lorabake"
+MAX_REPEAT = 5000
+
+# A POSIX lock keeps other processes out, this one the other threads of ours.
+_threads = threading.Lock()
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
+    """`repeats`: image name → its own repeat, 0 leaves the image out of bakes."""
+
+    version: int = 1
+    repeats: dict[str, Annotated[int, msgspec.Meta(ge=0, le=MAX_REPEAT)]] = {}
+
+
+def sidecar_path(dataset: Path) -> Path:
+    """Where the facts of a dataset are kept."""
+    return dataset / FOLDER / "dataset.json"
+
+
+def read_sidecar(dataset: Path) -> Sidecar:
+    """The facts kept for a dataset, empty ones when there are none; raises EngineError `sidecar_unreadable`."""
+    path = sidecar_path(dataset)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Sidecar)
+    except FileNotFoundError:
+        return Sidecar()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(path, str(error)) from None
+
+
+def set_repeat(dataset: Path, images: list[str], repeat: int | None) -> None:
+    """Give the named images their own repeat (0 leaves them out), or take it away with None.
+
+    Raises EngineError `param_invalid`, `dataset_unwritable`, or `sidecar_unreadable` (the broken file is kept).
+    """
+    if repeat is not None and not 0 <= repeat <= MAX_REPEAT:
+        raise EngineError("param_invalid", name="repeat", value=repeat, allowed=f"0 … {MAX_REPEAT}")
+    path = sidecar_path(dataset)
+    lock = Lock(path.parent / "lock")
+    try:
+        with _threads:
+            make_private_dir(path.parent)
+            with lock:
+                before = read_sidecar(dataset)
+                repeats = {**before.repeats}
+                for name in images:
+                    if repeat is None:
+                        repeats.pop(name, None)
+                    else:
+                        repeats[name] = repeat
+                if repeats != before.repeats:
+                    after = msgspec.structs.replace(before, repeats=dict(sorted(repeats.items())))
+                    atomic_write(path, msgspec.json.format(msgspec.json.encode(after), indent=1) + b"\n")
+    except OSError as error:
+        raise EngineError(
+            "dataset_unwritable", path=printable(str(dataset)), reason=error.strerror or str(error)
+        ) from None
+
+
+def _unreadable(path: Path, reason: str) -> EngineError:
+    return EngineError("sidecar_unreadable", path=printable(str(path)), reason=reason)
