@@ -1,0 +1,48 @@
+"""The table of commands: name, the module that holds it, the group it is listed under, one line about it.
+
+Only words live here; importing this costs nothing, which keeps `lorabake --help` fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lorabake_tui.i18n import N_
+
+
+class Command(NamedTuple):
+    """Where a command is found and how the overview names it."""
+
+    module: str
+    group: str
+    summary: str
+
+
+class Spec(NamedTuple):
+    """A command as its module exports it: adds its arguments to a parser, runs on the parsed values."""
+
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    example: str
+
+
+GROUPS = (N_("Bake"), N_("Runs"), N_("Look up"))
+
+TABLE: dict[str, Command] = {
+    "app": Command("app", GROUPS[0], N_("Open the app, on a dataset if a folder is named.")),
+    "demo": Command("bake", GROUPS[0], N_("Bake the sample dataset on the embedded base model.")),
+    "bake": Command("bake", GROUPS[0], N_("Bake a LoRA from a dataset and follow it.")),
+    "estimate": Command("estimate", GROUPS[0], N_("Tell how many steps a bake will take, before it starts.")),
+    "runs": Command("runs", GROUPS[1], N_("List all runs and where they stand.")),
+    "watch": Command("runs", GROUPS[1], N_("Follow a run from its beginning to its end.")),
+    "stop": Command("runs", GROUPS[1], N_("Stop a run and keep what it has made.")),
+    "pause": Command("runs", GROUPS[1], N_("Pause a run; its state is saved.")),
+    "resume": Command("runs", GROUPS[1], N_("Go on with a paused, stopped or broken run.")),
+    "queue": Command("queue", GROUPS[1], N_("List, move, hold, start or cancel waiting jobs.")),
+    "models": Command("lists", GROUPS[2], N_("List the base models and taggers, and where they are.")),
+    "presets": Command("lists", GROUPS[2], N_("List the presets and what they set.")),
+    "params": Command("lists", GROUPS[2], N_("List all parameters, or explain one.")),
+    "doctor": Command("doctor", GROUPS[2], N_("Check whether this machine can bake.")),
+}

@@ -1,0 +1,101 @@
+"""How a command ends: the exit codes, the sentence on stderr, and the file that keeps an unexpected traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from engine.protocol.errors import ErrorInfo
+from lorabake_tui.commands.text import paint
+from lorabake_tui.i18n import told
+from lorabake_tui.widgets.plain import plain
+
+OK, FAILED, USAGE, CANNOT_START, INTERRUPTED = 0, 1, 2, 3, 130
+
+_MISTYPED = frozenset(
+    {
+        "param_unknown",
+        "param_invalid",
+        "param_not_built",
+        "params_unreadable",
+        "preset_unknown",
+        "model_unknown",
+        "run_unknown",
+        "run_ambiguous",
+    }
+)
+_NO_START = frozenset(
+    {
+        "dataset_missing",
+        "dataset_not_folder",
+        "dataset_empty",
+        "dataset_unreadable",
+        "model_absent",
+        "model_not_base",
+        "model_unsupported",
+        "nothing_to_train",
+        "out_exists",
+        "home_unwritable",
+        "protocol_mismatch",
+        "engine_lost",
+    }
+)
+
+
+class Exit(Exception):
+    """Leave with this code; everything that had to be said was said."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def code_of(error: ErrorInfo) -> int:
+    """2 for what was mistyped, 3 for what could not begin, 1 for what began and failed."""
+    return USAGE if error.code in _MISTYPED else CANNOT_START if error.code in _NO_START else FAILED
+
+
+def complain(message: str, hint: str = "") -> None:
+    """One sentence and a hint on stderr."""
+    sys.stdout.flush()
+    print(f"{paint('lorabake:', 'red', sys.stderr)} {plain(message)}", file=sys.stderr)
+    if hint:
+        print(f"  {plain(hint)}", file=sys.stderr)
+
+
+def report(error: ErrorInfo, *, as_json: bool) -> int:
+    """Tell an engine error in words, or as one JSON object for a script (both on stderr); returns its exit code."""
+    if as_json:
+        sys.stdout.flush()
+        print(msgspec.json.encode({"error": error}).decode(), file=sys.stderr)
+    else:
+        complain(*told(error))
+    return code_of(error)
+
+
+def home() -> Path:
+    """The folder that holds everything of LoRABake; the same rule as the engine's."""
+    named = os.environ.get("LORABAKE_HOME")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("lorabake"))
+
+
+def keep_traceback(error: BaseException) -> Path | None:
+    """Append the traceback to crash.log in the home folder; None where even that fails."""
+    path = home() / "crash.log"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as handle:
+            handle.write(time.strftime("-- %Y-%m-%d %H:%M:%S --\n"))
+            handle.write("".join(traceback.format_exception(error)))
+    except OSError:
+        return None
+    return path

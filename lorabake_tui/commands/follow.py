@@ -1,0 +1,147 @@
+"""Follows one run to its end: replay, then live, as raw JSON lines or as words, and the exit code it deserves."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from engine.protocol.errors import ErrorInfo, describe
+from engine.protocol.events import Finished, decode_event
+from engine.protocol.messages import Batch, Push, RunParams, RunsChanged, WatchParams
+from engine.protocol.records import LIVE_STATES, WAITING_STATES, RunRow
+from lorabake_tui.client import ClientError, EngineClient
+from lorabake_tui.commands.exits import FAILED, INTERRUPTED, OK, complain
+from lorabake_tui.commands.lines import Lines, made
+from lorabake_tui.commands.session import converse
+from lorabake_tui.commands.text import coloured, duration
+from lorabake_tui.i18n import _, ngettext, told
+from lorabake_tui.store.run import RunFold
+from lorabake_tui.widgets.plain import plain
+
+_GOING = LIVE_STATES | WAITING_STATES
+
+
+class Follower:
+    """One run, watched: `run` a coroutine function that ends in `until_end`."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._json = as_json
+        self._pushes: asyncio.Queue[Push | None] = asyncio.Queue()
+        self._lines = None if as_json else Lines(live=coloured(sys.stdout))
+        self.row: RunRow | None = None
+        self._fold = RunFold("")
+        self._caught_up = False
+        self._ended = False
+
+    def push(self, message: Push) -> None:
+        """Take a push of the host, in order."""
+        self._pushes.put_nowait(message)
+
+    def lost(self) -> None:
+        """The host ended by itself."""
+        self._pushes.put_nowait(None)
+
+    async def until_end(self, client: EngineClient, row: RunRow) -> int:
+        """Print the run from its first event to its last; returns 0 done, 1 failed, 130 stopped or cancelled."""
+        self.row = row
+        self._fold = RunFold(row.id)
+        self._take_rows(await client.call("runs.subscribe"))
+        watched: RunRow = await client.call("runs.watch", WatchParams(run=row.id))
+        self.row = watched
+        while not self._over():
+            message = await self._pushes.get()
+            if message is None:
+                raise ClientError(describe("engine_lost"))
+            if isinstance(message, Batch) and message.run == row.id:
+                self._take_batch(message)
+            elif isinstance(message, RunsChanged):
+                self._take_rows(message.runs)
+        await client.call("runs.unwatch", RunParams(run=row.id))
+        return self._close()
+
+    def run(self, work: Callable[[EngineClient], Awaitable[int]]) -> int:
+        """Connect and do `work`, which ends in `until_end`; ctrl+c says goodbye."""
+        try:
+            return converse(work, as_json=self._json, on_push=self.push, on_lost=self.lost)
+        except KeyboardInterrupt:
+            return self._farewell()
+
+    def _farewell(self) -> int:
+        """Ctrl+C while following: the run goes on, and how to come back to it."""
+        if self._lines is not None:
+            self._lines.clear()
+        if self.row is not None:
+            run = self.row.id
+            complain(
+                _("{name} goes on without this viewer.").format(name=self.row.name or run),
+                _("`lorabake watch {run}` follows it, `lorabake stop {run}` ends it.").format(run=run),
+            )
+        return INTERRUPTED
+
+    def _over(self) -> bool:
+        return self._ended or (self._caught_up and self.row is not None and self.row.state not in _GOING)
+
+    def _take_batch(self, batch: Batch) -> None:
+        for raw in batch.events:
+            line = bytes(raw)
+            if self._json:
+                sys.stdout.buffer.write(line + b"\n")
+            event = decode_event(line)
+            if event is None or not self._fold.add(event):
+                continue
+            if self._lines is not None:
+                self._lines.event(event, self._fold)
+            self._ended = batch.live and isinstance(event, Finished)
+        if self._json:
+            sys.stdout.buffer.flush()
+        self._caught_up = self._caught_up or batch.live
+
+    def _take_rows(self, rows: list[RunRow]) -> None:
+        mine = next((row for row in rows if self.row is not None and row.id == self.row.id), None)
+        if mine is None:
+            return
+        self.row = mine
+        if self._lines is None or mine.state not in WAITING_STATES:
+            return
+        ahead = next((row for row in rows if row.state in LIVE_STATES and row.id != mine.id), None)
+        if mine.state == "held":
+            self._lines.say(_("held; `lorabake queue start {run}` lets it go").format(run=mine.id))
+        elif ahead is not None:
+            text = _("waiting in the queue, place {place}, while {name} bakes")
+            self._lines.say(plain(text.format(place=mine.position, name=ahead.name or ahead.id)))
+
+    def _close(self) -> int:
+        view, row = self._fold.view(), self.row
+        assert row is not None
+        finished = view.finished
+        reason = finished.reason if finished is not None and self._ended else row.state
+        code = {"done": OK, "stopped": INTERRUPTED, "cancelled": INTERRUPTED}.get(reason, FAILED)
+        if self._lines is not None:
+            self._lines.clear()
+            if reason in ("done", "stopped"):
+                print(_ending(reason, row.name or row.id, view.epoch, view.step, finished))
+            elif reason == "cancelled":
+                print(_("{name} was cancelled.").format(name=plain(row.name or row.id)))
+            out = finished.out if finished is not None else ""
+            print("\n".join(made(view, Path(row.dir), out)))
+        if code == FAILED:
+            failure = view.error.error if view.error is not None else row.error
+            _tell_failure(failure, row)
+        return code
+
+
+def _ending(reason: str, name: str, epoch: int, step: int, finished: Finished | None) -> str:
+    steps = ngettext("{n} optimizer step", "{n} optimizer steps", step).format(n=step)
+    epochs = ngettext("{n} epoch", "{n} epochs", epoch).format(n=epoch)
+    time = f" · {duration(finished.seconds)}" if finished is not None and finished.seconds else ""
+    word = _("done") if reason == "done" else _("stopped")
+    return f"{word}: {plain(name)} · {epochs} · {steps}{time}"
+
+
+def _tell_failure(failure: ErrorInfo | None, row: RunRow) -> None:
+    if failure is None:
+        complain(_("{name} failed.").format(name=row.name or row.id), _("Its folder is {dir}.").format(dir=row.dir))
+    else:
+        complain(*told(failure))
