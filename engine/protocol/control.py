@@ -42,9 +42,9 @@ def send(path: Path, action: Action) -> Command:
 class ControlReader:
     """Reads the commands appended to a control file since the last call; costs one `stat` when nothing came."""
 
-    def __init__(self, path: Path, *, from_end: bool = False) -> None:
+    def __init__(self, path: Path, *, from_end: bool = False, offset: int = 0) -> None:
         self.path = path
-        self._offset = path.stat().st_size if from_end and path.exists() else 0
+        self._offset = path.stat().st_size if from_end and path.exists() else offset
         self._decoder = msgspec.json.Decoder(Command)
 
     def poll(self) -> list[Command]:
