@@ -111,6 +111,7 @@ SENTENCES: dict[str, Sentence] = {
     "run_not_live": Sentence("{run} is not running ({state}).", "Only a running bake can do that."),
     "run_live": Sentence("{run} is still running.", "Stop it first."),
     "run_not_waiting": Sentence("{run} is not waiting in the queue.", "Only held and queued jobs can do that."),
+    "kind_not_built": Sentence("Jobs of kind {kind} are not built yet.", "Update LoRABake."),
     "run_finished": Sentence("{run} is already complete.", "Start a new bake with `lorabake rebake`."),
     "run_locked": Sentence("{run} is already held by process {pid}.", "Only one worker may work on a run."),
     "out_exists": Sentence("{path} already holds {file}.", "Choose another --out folder or --name."),
