@@ -68,6 +68,10 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "params_unreadable": Sentence("{path} is not a valid TOML file: {reason}.", "Correct the file and try again."),
     "preset_unknown": Sentence("There is no preset {name}.", "Known presets: {known}."),
+    "preset_family": Sentence(
+        "The preset {name} is made for {family} models, and {base} is {other}.",
+        "Name the theme alone: the preset then follows the base.",
+    ),
     # base models and LoRA files
     "model_unknown": Sentence(
         "There is no base model {name}.",
