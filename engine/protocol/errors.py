@@ -97,7 +97,7 @@ SENTENCES: dict[str, Sentence] = {
         "Both learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
     ),
     "state_mismatch": Sentence(
-        "The saved state of {run} does not fit its job: {reason}.", "Start a new bake with `lorabake rebake`."
+        "The saved state of {run} does not fit its job: {reason}.", "Start a new bake."
     ),
     "dataset_changed": Sentence(
         "{count} files of the dataset changed since this bake was submitted (first: {file}).",
@@ -116,7 +116,7 @@ SENTENCES: dict[str, Sentence] = {
     "run_live": Sentence("{run} is still running.", "Stop it first."),
     "run_not_waiting": Sentence("{run} is not waiting in the queue.", "Only held and queued jobs can do that."),
     "kind_not_built": Sentence("Jobs of kind {kind} are not built yet.", "Update LoRABake."),
-    "run_finished": Sentence("{run} is already complete.", "Start a new bake with `lorabake rebake`."),
+    "run_finished": Sentence("{run} is already complete.", "Start a new bake."),
     "run_locked": Sentence("{run} is already held by process {pid}.", "Only one worker may work on a run."),
     "out_exists": Sentence("{path} already holds {file}.", "Choose another --out folder or --name."),
     "home_unwritable": Sentence(

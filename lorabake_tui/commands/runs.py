@@ -58,7 +58,7 @@ def show_runs(rows: list[RunRow]) -> int:
     if not rows:
         print(_("There are no runs yet. `lorabake demo` makes one."))
         return OK
-    head = [_("id"), _("name"), _("state"), _("epoch"), _("step"), _("left"), _("begun")]
+    head = [_("id"), _("name"), _("state"), _("epoch"), _("step"), _("time left"), _("begun")]
     body = [
         [
             row.id,
