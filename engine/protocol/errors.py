@@ -93,11 +93,18 @@ SENTENCES: dict[str, Sentence] = {
         "The loss became infinite or not a number at step {step} (images: {files}).",
         "Finished epochs are kept. Lower the learning rates, or look at these images.",
     ),
+    "latent_nonfinite": Sentence(
+        "The base model's VAE turned {file} into values that are not numbers.",
+        "Look at this image; if many images fail, the VAE of the base model is broken.",
+    ),
     "nothing_to_train": Sentence(
         "Both learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
     ),
     "state_mismatch": Sentence(
         "The saved state of {run} does not fit its job: {reason}.", "Start a new bake."
+    ),
+    "state_broken": Sentence(
+        "The saved state {file} is torn or damaged and is ignored.", "The bake goes on from the one before it."
     ),
     "dataset_changed": Sentence(
         "{count} files of the dataset changed since this bake was submitted (first: {file}).",
