@@ -9,6 +9,7 @@ import gc
 import importlib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,12 +18,15 @@ from textual.screen import Screen
 from textual.signal import Signal
 
 from engine.protocol.errors import ErrorInfo, describe
-from engine.protocol.messages import DevicePush, Push, RunsChanged
-from engine.protocol.records import LIVE_STATES, DeviceSample, RunRow
+from engine.protocol.messages import DatasetRows, PathParams, Push, RunsChanged
+from engine.protocol.records import LIVE_STATES, RunRow
 from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError, EngineClient, State
+from lorabake_tui.draft import Draft
 from lorabake_tui.i18n import _
+from lorabake_tui.opened import OpenedDataset
 from lorabake_tui.screens.section import Section
+from lorabake_tui.store import Store
 from lorabake_tui.theme import THEME
 from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.status import Run
@@ -69,8 +73,9 @@ class LoRABake(App[None], inherit_bindings=False):
         self.engine = EngineClient(on_push=self._take_push, on_state=self._engine_state, restart=True)
         self.pushed: Signal[Push] = Signal(self, "pushed")
         self.changed: Signal[None] = Signal(self, "changed")
-        self.runs: list[RunRow] = []
-        self.device: DeviceSample | None = None
+        self.store = Store()
+        self.opened = OpenedDataset()
+        self.draft = Draft()
         self.run_in_view = run
         self._first_dataset = dataset
 
@@ -124,23 +129,59 @@ class LoRABake(App[None], inherit_bindings=False):
     async def _subscribe(self) -> None:
         rows = await self.call("runs.subscribe")
         if rows is not None:
-            self.runs = rows
-        self.device = await self.call("device.subscribe")
+            self.store.set_runs(rows)
         self.changed.publish(None)
+        await self.call("device.subscribe")
+        if self._first_dataset:
+            path, self._first_dataset = self._first_dataset, ""
+            self.open_dataset(path)
 
     def _take_push(self, push: Push) -> None:
+        self.store.push(push)
         if isinstance(push, RunsChanged):
-            self.runs = push.runs
             self.changed.publish(None)
-        elif isinstance(push, DevicePush):
-            self.device = push.sample
         self.pushed.publish(push)
+
+    @property
+    def runs(self) -> tuple[RunRow, ...]:
+        """All runs and waiting jobs, as the engine last told."""
+        return self.store.runs
+
+    # -- the dataset ------------------------------------------------------------------------------------------
+
+    def open_dataset(self, path: str) -> None:
+        """Open a folder for all sections; its rows come page by page, and the list can be used meanwhile."""
+        self.run_worker(self._open(path), exclusive=True, exit_on_error=False, group="dataset")
+
+    async def _open(self, path: str) -> None:
+        summary = await self.call("dataset.open", PathParams(path=path))
+        if summary is None:
+            return
+        self.opened = opened = OpenedDataset(summary)
+        self.changed.publish(None)
+        offset: int | None = 0
+        while offset is not None:
+            page = await self.call("dataset.rows", DatasetRows(path=summary.path, offset=offset))
+            if page is None or self.opened is not opened:
+                return
+            opened.add(page)
+            offset = page.next
+            self.changed.publish(None)
+
+    async def open_demo(self) -> None:
+        """Open the sample dataset, which lies beside the embedded base model."""
+        models = await self.call("models.list")
+        demo = next((row for row in models or () if row.name == "demo" and row.kind == "base"), None)
+        if demo is not None:
+            self.open_dataset(str(Path(demo.path).parent / "dataset"))
 
     # -- what every section shows -----------------------------------------------------------------------------
 
     def facts(self) -> list[Run]:
         """What stands at the right of the top line, the most important first."""
         facts: list[Run] = []
+        if self.opened.path:
+            facts.append((f"{self.opened.name} · {self.opened.count}", ""))
         live = next((run for run in self.runs if run.state in LIVE_STATES), None)
         if self.engine.state == "lost":
             facts.append((_("✗ engine lost"), "line--error"))

@@ -61,7 +61,7 @@ def default_log() -> Path | None:
     else:
         import platformdirs
 
-        folder = Path(platformdirs.user_data_dir("lorabake"))
+        folder = Path(platformdirs.user_data_dir("lorabake", appauthor=False))
     try:
         make_private_dir(folder)
         (folder / "host.log").touch(mode=0o600)

@@ -90,16 +90,141 @@ LIST: tuple[Action, ...] = (
     Action("list.select", "enter", N_("Open"), N_("Act on the row under the cursor."), palette=False),
 )
 
-DATASET: tuple[Action, ...] = ()
-TAGS: tuple[Action, ...] = ()
-PARAMS: tuple[Action, ...] = ()
-QUEUE: tuple[Action, ...] = ()
-MONITOR: tuple[Action, ...] = ()
-RESULTS: tuple[Action, ...] = ()
+DIALOG: tuple[Action, ...] = (
+    Action("dialog.accept", "enter", N_("Take it"), N_("Take what is written or chosen."), palette=False),
+    Action("dialog.cancel", "escape", N_("Back"), N_("Close without changing anything."), palette=False),
+    Action("dialog.up", "up", N_("Up"), N_("Choose the row above."), palette=False),
+    Action("dialog.down", "down", N_("Down"), N_("Choose the row below."), palette=False),
+    Action("dialog.complete", "tab", N_("Complete"), N_("Complete the path with the row chosen."), palette=False),
+)
+
+CONFIRM: tuple[Action, ...] = (Action("confirm.yes", "y", N_("Yes"), N_("Do it."), palette=False),)
+
+DATASET: tuple[Action, ...] = (
+    Action("dataset.open", "o", N_("Open"), N_("Open a folder of images as the dataset."), footer=5),
+    Action("dataset.open_sample", "O", N_("Sample"), N_("Open the sample dataset that comes with LoRABake.")),
+    Action("dataset.edit", "e", N_("Caption"), N_("Edit the caption of the image under the cursor."), footer=1),
+    Action("dataset.editor", "E", N_("Editor"), N_("Edit the caption in $EDITOR.")),
+    Action(
+        "dataset.repeat",
+        "r",
+        N_("Repeat"),
+        N_("Give the marked images, or the one under the cursor, a repeat of their own; nothing takes it away."),
+        footer=2,
+    ),
+    Action("dataset.mark", "space", N_("Mark"), N_("Mark the image, or unmark it, and go on to the next."), footer=3),
+    Action("dataset.mark_all", "a", N_("Mark all"), N_("Mark all images shown; again unmarks them.")),
+    Action(
+        "dataset.filter",
+        "slash",
+        N_("Filter"),
+        N_("Show only images whose name or caption holds these words; `tag:x` asks for the whole tag x."),
+        footer=4,
+    ),
+    Action("dataset.clear", "escape", N_("Clear"), N_("Take the filter away, then the marks."), palette=False),
+    Action("dataset.next_problem", "n", N_("Next problem"), N_("Go to the next image that something is wrong with.")),
+    Action("dataset.previous_problem", "N", N_("Previous problem"), N_("Go to the one before.")),
+    Action("dataset.bake", "b", N_("Bake"), N_("Go on to the parameters of a bake of this dataset."), footer=6),
+)
+
+TAGS: tuple[Action, ...] = (
+    Action(
+        "tags.images", "i", N_("Images"), N_("Show the images that carry this tag (Enter does the same)."), footer=1
+    ),
+    Action("tags.filter", "slash", N_("Filter"), N_("Show only tags that hold these words."), footer=2),
+    Action("tags.sort", "s", N_("Sort"), N_("Sort by count, by name, or by place in the caption."), footer=3),
+    Action("tags.clear", "escape", N_("Clear"), N_("Take the filter away."), palette=False),
+)
+
+PARAMS: tuple[Action, ...] = (
+    Action("params.start", "s", N_("Start"), N_("Put the bake into the queue and go to the Monitor."), footer=1),
+    Action(
+        "params.change", "e", N_("Change"), N_("Change the value under the cursor (Enter does the same)."), footer=2
+    ),
+    Action("params.toggle", "space", N_("Switch"), N_("Switch a yes or no; on a choice, take the next one.")),
+    Action("params.next_choice", "l,right", N_("Next choice"), N_("Take the next choice, or the next larger number.")),
+    Action("params.previous_choice", "h,left", N_("Previous choice"), N_("Take the choice or number before.")),
+    Action("params.reset", "backspace,delete", N_("Reset"), N_("Put the preset's value back."), footer=5),
+    Action("params.pro", "p", N_("Pro"), N_("Show all parameters, or only the basic ones; values are kept."), footer=3),
+    Action(
+        "params.find",
+        "slash",
+        N_("Find"),
+        N_("Find a parameter by any of its names, also the one that kohya's scripts use."),
+        footer=4,
+    ),
+    Action("params.next_found", "n", N_("Next found"), N_("Go to the next parameter that was found.")),
+    Action("params.next_changed", "c", N_("Next changed"), N_("Go to the next value that differs from the preset.")),
+)
+
+PICTURE: tuple[Action, ...] = (
+    Action("picture.next", "l,right,j,down,space", N_("Next"), N_("Show the next picture."), palette=False),
+    Action("picture.previous", "h,left,k,up", N_("Previous"), N_("Show the picture before."), palette=False),
+    Action("picture.close", "escape,enter,o,q", N_("Back"), N_("Close the picture."), palette=False),
+)
+
+QUEUE: tuple[Action, ...] = (
+    Action("queue.cancel", "x", N_("Cancel"), N_("Take a waiting job off the queue, or stop a running one."), footer=4),
+    Action("queue.hold", "w", N_("Hold"), N_("Let the job wait until it is started by hand."), footer=3),
+    Action("queue.start", "s", N_("Start"), N_("Let a held job go."), footer=2),
+    Action("queue.move_up", "K,shift+up", N_("Move up"), N_("Move a waiting job towards the front."), footer=5),
+    Action("queue.move_down", "J,shift+down", N_("Move down"), N_("Move a waiting job towards the end."), footer=6),
+    Action("queue.resume", "r", N_("Resume"), N_("Go on with a stopped or failed bake from its last state."), footer=1),
+)
+
+MONITOR: tuple[Action, ...] = (
+    Action("monitor.pause", "p", N_("Pause"), N_("Pause the bake after this step, or let it go on."), footer=1),
+    Action("monitor.stop", "s", N_("Stop"), N_("Finish the step, save, and end the bake."), footer=2),
+    Action("monitor.stop_now", "S", N_("Stop now"), N_("End the bake at once, without saving.")),
+    Action("monitor.save_now", "w", N_("Save now"), N_("Save a state to resume from after this step."), footer=5),
+    Action("monitor.preview_now", "v", N_("Preview now"), N_("Draw the previews after this step."), footer=6),
+    Action("monitor.pictures", "o,enter", N_("Pictures"), N_("Look at the previews full-screen."), footer=3),
+    Action("monitor.previous_run", "left_square_bracket", N_("Earlier run"), N_("Show the run before this one.")),
+    Action("monitor.next_run", "right_square_bracket", N_("Later run"), N_("Show the run after this one.")),
+    Action("monitor.curve", "c", N_("Curve"), N_("Draw the loss or the learning rates.")),
+    Action("monitor.log_scale", "y", N_("Log scale"), N_("Draw the curve on a logarithmic scale, or a linear one.")),
+    Action("monitor.smoothing", "m", N_("Smoothing"), N_("Smooth the loss lightly, strongly, or not at all.")),
+    Action("monitor.zoom", "z", N_("Zoom"), N_("Draw the last tenth of the steps, or all of them.")),
+    Action("monitor.log", "l", N_("Log"), N_("Give the log more room, or less."), footer=4),
+)
+
+RESULTS: tuple[Action, ...] = (
+    Action(
+        "results.pictures", "o", N_("Pictures"), N_("Look at the previews full-screen (Enter does the same)."), footer=1
+    ),
+    Action("results.next_picture", "l,right", N_("Next picture"), N_("Go to the picture at the right."), palette=False),
+    Action(
+        "results.previous_picture",
+        "h,left",
+        N_("Previous picture"),
+        N_("Go to the picture at the left."),
+        palette=False,
+    ),
+    Action(
+        "results.path",
+        "y",
+        N_("Copy path"),
+        N_("Show the file's path and copy it to the terminal's clipboard."),
+        footer=2,
+    ),
+    Action(
+        "results.previous_run",
+        "left_square_bracket",
+        N_("Earlier run"),
+        N_("Show the results of the run before."),
+        footer=3,
+    ),
+    Action(
+        "results.next_run", "right_square_bracket", N_("Later run"), N_("Show the results of the run after."), footer=4
+    ),
+)
 
 TABLE: dict[str, tuple[Action, ...]] = {
     "app": APP,
     "list": LIST,
+    "dialog": DIALOG,
+    "confirm": CONFIRM,
+    "picture": PICTURE,
     "dataset": DATASET,
     "tags": TAGS,
     "params": PARAMS,

@@ -16,6 +16,9 @@ _HIDDEN = re.compile(
     "[\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _CONTROLS = {**_C0, **_C1}
+_WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60"
+# A wide character with the punctuation that must not begin a line, a word, or a stretch of spaces.
+_PIECES = re.compile(rf"[{_WIDE}][，。；：、！？）》」”]*|[^\s{_WIDE}]+|\s+")
 
 
 def plain(text: str) -> str:
@@ -54,10 +57,7 @@ def wrap(text: str, width: int) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for piece in re.findall(
-            r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60][，。；：、！？）》」”]*|[^\s\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60]+|\s+",
-            paragraph,
-        ):
+        for piece in _PIECES.findall(paragraph):
             if cell_len(line) + cell_len(piece.rstrip()) <= width:
                 line += piece
                 continue
@@ -70,3 +70,12 @@ def wrap(text: str, width: int) -> list[str]:
                 line = line[len(head) :]
         lines.append(line.rstrip())
     return lines
+
+
+def restore(shown: str, original: str) -> str:
+    """`shown`, edited from `plain(original)`, with the visible signs turned back into the characters they stood for."""
+    for character in set(original):
+        sign = plain(character)
+        if sign != character and sign not in original:
+            shown = shown.replace(sign, character)
+    return shown

@@ -27,7 +27,7 @@ Cell = str | tuple[str, str]
 
 
 class Column(NamedTuple):
-    """A column: heading, width in cells (0: shares what is left), alignment, narrowest width of the list that shows it."""
+    """A column: heading, width in cells (0: shares what is left), alignment, narrowest list that shows it."""
 
     title: str
     width: int = 0

@@ -1,0 +1,109 @@
+"""PathPrompt: asks for a folder, listing the folders that fit what is typed; tab completes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.widgets import Input
+from textual.worker import get_current_worker
+
+from lorabake_tui.dialogs.box import Box
+from lorabake_tui.i18n import _
+from lorabake_tui.widgets.rows import Column, RowList
+
+_MOST = 200
+
+
+class PathPrompt(Box[str]):
+    """Returns a path as typed or completed (~ expanded), or None."""
+
+    HINTS = ("dialog.accept", "dialog.complete", "dialog.cancel")
+    DEFAULT_CSS = """
+    PathPrompt {
+        & > Frame { width: 96%; max-width: 100; }
+        & RowList { height: 10; margin-top: 1; }
+    }
+    """
+
+    def __init__(self, title: str, value: str = "") -> None:
+        super().__init__(title)
+        self._value = value
+        self._folders: list[str] = []
+
+    def body(self) -> ComposeResult:
+        field = Input(self._value, compact=True, select_on_focus=False)
+        field.cursor_blink = False
+        yield field
+        yield RowList([Column("", 0)], head=False, empty=_("no folder fits"))
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self._look(self._value)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        self._look(event.value)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="folders")
+    def _look(self, typed: str) -> None:
+        worker = get_current_worker()
+        found = folders(typed)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._show, found)
+
+    def _show(self, found: list[str]) -> None:
+        self._folders = found
+        if not self.is_mounted:
+            return
+        rows = self.query_one(RowList)
+        rows.show(range(len(found)), lambda row: (self._folders[row],))
+        rows.action_first()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(os.path.expanduser(event.value.strip()))
+
+    @on(RowList.Selected)
+    def _selected(self, event: RowList.Selected) -> None:
+        event.stop()
+        self.action_complete()
+
+    def action_complete(self) -> None:
+        row = self.query_one(RowList).current
+        if row is not None:
+            field = self.query_one(Input)
+            field.value = self._folders[row]
+            field.cursor_position = len(field.value)
+            field.focus()
+
+    def action_up(self) -> None:
+        self.query_one(RowList).step(-1)
+
+    def action_down(self) -> None:
+        self.query_one(RowList).step(1)
+
+
+def folders(typed: str) -> list[str]:
+    """Folders whose path begins with what is typed, with a slash at the end; hidden ones only when asked for."""
+    expanded = os.path.expanduser(typed)
+    parent, _slash, stem = expanded.rpartition("/")
+    start = parent + "/" if _slash else "."
+    found = []
+    try:
+        with os.scandir(start) as entries:
+            for entry in entries:
+                if entry.name.lower().startswith(stem.lower()) and (stem.startswith(".") or entry.name[0] != "."):
+                    try:
+                        folder = entry.is_dir()
+                    except OSError:
+                        continue
+                    if folder:
+                        found.append(entry.name)
+    except OSError:
+        return []
+    base = Path(start) if _slash else Path()
+    return [str(base / name) + "/" for name in sorted(found, key=str.lower)[:_MOST]]
