@@ -66,6 +66,27 @@ SENTENCES: dict[str, Sentence] = {
     "notice_noise_both": Sentence(
         "noise_offset and multires noise are both on; both are applied.", "Use one of the two."
     ),
+    "notice_images_skipped": Sentence(
+        "{count} images are not used: unreadable, or with a repeat of 0.", "The list of the dataset marks them."
+    ),
+    "notice_reg_empty": Sentence(
+        "{path} holds no usable regularisation image, so none is used.", "Name another folder, or none."
+    ),
+    "notice_reg_use": Sentence(
+        "Regularisation doubles each epoch: {used} images give {views} views ({repeated} repeated, {unused} unused).",
+        "As many views as the training images have, however many files there are.",
+    ),
+    "notice_small_buckets": Sentence(
+        "{count} buckets hold fewer views than a batch of {batch_size} (first: {first}); their images weigh more.",
+        "Crop these images to another shape, raise their repeat, or lower batch_size.",
+    ),
+    "notice_enlarged": Sentence(
+        "{count} images are smaller than their bucket at resolution {resolution} and will be enlarged, which blurs.",
+        "Use larger files, a lower resolution, or bucket_no_upscale.",
+    ),
+    "notice_uncaptioned": Sentence(
+        "{count} training images have no caption.", "They learn without words; tag them to steer what is learned."
+    ),
     "params_unreadable": Sentence("{path} is not a valid TOML file: {reason}.", "Correct the file and try again."),
     "preset_unknown": Sentence("There is no preset {name}.", "Known presets: {known}."),
     "preset_family": Sentence(
@@ -100,9 +121,7 @@ SENTENCES: dict[str, Sentence] = {
     "nothing_to_train": Sentence(
         "Both learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
     ),
-    "state_mismatch": Sentence(
-        "The saved state of {run} does not fit its job: {reason}.", "Start a new bake."
-    ),
+    "state_mismatch": Sentence("The saved state of {run} does not fit its job: {reason}.", "Start a new bake."),
     "state_broken": Sentence(
         "The saved state {file} is torn or damaged and is ignored.", "The bake goes on from the one before it."
     ),
