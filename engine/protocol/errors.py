@@ -145,6 +145,7 @@ SENTENCES: dict[str, Sentence] = {
     "run_finished": Sentence("{run} is already complete.", "Start a new bake."),
     "run_locked": Sentence("{run} is already held by process {pid}.", "Only one worker may work on a run."),
     "out_exists": Sentence("{path} already holds {file}.", "Choose another --out folder or --name."),
+    "out_unwritable": Sentence("{path} cannot be written: {reason}.", "Choose another --out folder."),
     "home_unwritable": Sentence(
         "{path} cannot be written: {reason}.", "Set LORABAKE_HOME to a folder on a disk with space."
     ),
