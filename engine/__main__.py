@@ -1,0 +1,31 @@
+"""`python -m engine host | runner | worker RUN_DIR`: the three processes behind the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+USAGE = "usage: python -m engine host | runner | worker RUN_DIR"
+
+
+def main(words: list[str]) -> int:
+    """Start the process that `words` names; returns its exit status, 2 for words that name none."""
+    match words:
+        case ["host"]:
+            from engine import host
+
+            return host.main()
+        case ["runner"]:
+            from engine.runs import runner
+
+            return runner.main()
+        case ["worker", run_dir]:
+            from engine import worker
+
+            return worker.main(run_dir)
+        case _:
+            print(USAGE, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

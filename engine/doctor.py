@@ -1,0 +1,169 @@
+"""The quick truths about this machine that decide whether a bake will work and survive; torch-free.
+
+Only looks; it changes nothing and leaves the slow questions (does the GPU compute?) to a bake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from engine.home import home
+from engine.protocol.errors import EngineError
+from engine.protocol.records import Check, DoctorReport
+from engine.telemetry import Telemetry, own_processes
+
+_LOW_DISK = 10 * 1024**3
+_SMALL_SHM = 1024**3
+_GIB = 1024**3
+_MIN_PYTHON = (3, 11)
+
+
+def examine(telemetry: Telemetry) -> DoctorReport:
+    """Every check, the important ones first."""
+    checks = [
+        _python(),
+        _home(),
+        _disk(),
+        _package("torch", "bakes cannot run"),
+        _package("diffusers", "bakes cannot run"),
+        _gpu(telemetry),
+        _gpu_users(telemetry),
+        _demo(),
+        _logout(),
+        _shm(),
+    ]
+    return DoctorReport(checks=[check for check in checks if check is not None])
+
+
+def _python() -> Check:
+    text = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < _MIN_PYTHON:
+        return Check(name="python", state="fail", text=text, hint="LoRABake needs Python 3.11 or newer.")
+    return Check(name="python", state="ok", text=text)
+
+
+def _home() -> Check:
+    try:
+        folder = home()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except EngineError as error:
+        return Check(name="home", state="fail", text=error.info.message, hint=error.info.hint)
+    except OSError as error:
+        return Check(
+            name="home",
+            state="fail",
+            text=f"{folder}: {error.strerror or error}",
+            hint="Set LORABAKE_HOME to a folder on a disk with space.",
+        )
+    return Check(name="home", state="ok", text=str(folder))
+
+
+def _disk() -> Check | None:
+    with contextlib.suppress(EngineError, OSError):
+        usage = shutil.disk_usage(home())
+        text = f"{usage.free / _GIB:.1f} GiB free of {usage.total / _GIB:.1f} GiB"
+        if usage.free < _LOW_DISK:
+            hint = "A bake of a real base needs some gigabytes; free space or move LORABAKE_HOME."
+            return Check(name="disk", state="warn", text=text, hint=hint)
+        return Check(name="disk", state="ok", text=text)
+    return None
+
+
+def _package(name: str, loss: str) -> Check:
+    try:
+        return Check(name=name, state="ok", text=metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Check(name=name, state="fail", text=f"not installed, {loss}", hint=f"pip install {name}")
+
+
+def _gpu(telemetry: Telemetry) -> Check:
+    gpus = telemetry.gpus()
+    if not gpus:
+        return Check(
+            name="gpu",
+            state="warn",
+            text="no NVIDIA driver answers; bakes run on the processor",
+            hint="Fine for the demo. For real bases use a machine with an NVIDIA GPU.",
+        )
+    text = "; ".join(f"{gpu.index}: {gpu.name}, {gpu.memory_total / _GIB:.0f} GiB" for gpu in gpus)
+    return Check(name="gpu", state="ok", text=text)
+
+
+def _gpu_users(telemetry: Telemetry) -> Check | None:
+    if not telemetry.gpus():
+        return None
+    mine = own_processes()
+    others = [(gpu, pid, used) for gpu, pid, used in telemetry.users() if pid not in mine]
+    if not others:
+        return Check(name="gpu users", state="ok", text="no other process computes on the GPU")
+    text = ", ".join(f"process {pid} on GPU {gpu} ({used / _GIB:.1f} GiB)" for gpu, pid, used in others[:5])
+    hint = "It takes memory and time from a bake; end it if it is yours."
+    return Check(name="gpu users", state="warn", text=text, hint=hint)
+
+
+def _demo() -> Check:
+    hint = "Build it with `make demo-models`, or name another base."
+    try:
+        from engine.models.catalogue import locate
+
+        located = locate("demo")
+    except (EngineError, ImportError) as error:
+        return Check(name="demo base", state="warn", text=str(error), hint=hint)
+    return Check(name="demo base", state="ok", text=str(located.path))
+
+
+def _logout() -> Check | None:
+    """Whether systemd ends everything a user left running when the last session closes."""
+    if not Path("/run/systemd/system").is_dir():
+        return Check(name="logout", state="ok", text="no systemd here: a detached bake survives the end of a session")
+    kills = _property(["show-session", "self"], "KillUserProcesses") or _kill_setting()
+    lingers = _property(["show-user", str(os.getuid())], "Linger")
+    if kills != "yes" or lingers == "yes":
+        return Check(name="logout", state="ok", text="a detached bake survives logging out")
+    return Check(
+        name="logout",
+        state="warn",
+        text="systemd ends all processes of a user at logout",
+        hint="Run `loginctl enable-linger` once, so that bakes go on.",
+    )
+
+
+def _property(words: list[str], name: str) -> str:
+    return _loginctl([*words, "--property", name, "--value"])
+
+
+def _kill_setting() -> str:
+    words = ["busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1"]
+    answer = _ask([*words, "org.freedesktop.login1.Manager", "KillUserProcesses"])
+    return {"b true": "yes", "b false": "no"}.get(answer, "")
+
+
+def _loginctl(words: list[str]) -> str:
+    return _ask(["loginctl", *words])
+
+
+def _ask(words: list[str]) -> str:
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=2, stdin=subprocess.DEVNULL, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _shm() -> Check | None:
+    try:
+        usage = shutil.disk_usage("/dev/shm")
+    except OSError:
+        return Check(name="shared memory", state="ok", text="no /dev/shm; LoRABake does not need it")
+    text = f"/dev/shm has {usage.total / _GIB:.2f} GiB"
+    if usage.total < _SMALL_SHM:
+        return Check(name="shared memory", state="ok", text=f"{text}; LoRABake does not need it")
+    return Check(name="shared memory", state="ok", text=text)

@@ -1,0 +1,72 @@
+"""What the host does for each method: one function per method of `METHODS`, imported when first called.
+
+A handler takes the host's `Context` and the typed parameters, returns the typed result (or a `Then`), and
+raises EngineError. Handlers run on several threads at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from engine.handlers.following import Follower
+from engine.handlers.opened import Opened
+from engine.runs.state import LockedRuns
+from engine.telemetry import Telemetry
+
+_MODULES = {
+    "dataset.open": "datasets",
+    "dataset.rows": "datasets",
+    "dataset.tags": "datasets",
+    "dataset.set_caption": "datasets",
+    "dataset.set_repeat": "datasets",
+    "picture": "datasets",
+    "models.list": "choices",
+    "presets.list": "choices",
+    "presets.resolve": "choices",
+    "estimate": "choices",
+    "runs.submit": "runs",
+    "runs.list": "runs",
+    "runs.job": "runs",
+    "runs.watch": "runs",
+    "runs.unwatch": "runs",
+    "runs.control": "runs",
+    "runs.resume": "runs",
+    "runs.subscribe": "runs",
+    "queue.cancel": "runs",
+    "queue.hold": "runs",
+    "queue.start": "runs",
+    "queue.move": "runs",
+    "log.tail": "runs",
+    "device.subscribe": "machine",
+    "doctor": "machine",
+}
+
+
+class Then(NamedTuple):
+    """A result, and what to do once the reply is on the wire."""
+
+    result: Any
+    after: Callable[[], None]
+
+
+class Context:
+    """What the handlers of one host share: opened datasets, the list of runs, who is followed, telemetry."""
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self.datasets = Opened()
+        self.runs = LockedRuns()
+        self.telemetry = Telemetry()
+        self.follower = Follower(send, self.runs, self.telemetry)
+
+    def close(self) -> None:
+        """Stop pushing."""
+        self.follower.close()
+
+
+def handler(method: str) -> Callable[[Context, Any], Any]:
+    """The function for a method: `queue.hold` is `runs.queue_hold`, `runs.list` is `runs.runs_list`."""
+    module = importlib.import_module(f"engine.handlers.{_MODULES[method]}")
+    function: Callable[[Context, Any], Any] = getattr(module, method.replace(".", "_"))
+    return function

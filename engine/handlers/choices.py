@@ -1,0 +1,37 @@
+"""What a bake can be made of, and what it would take: base models, presets, estimate."""
+
+from __future__ import annotations
+
+from engine.handlers import Context
+from engine.protocol.messages import Empty, EstimateParams, PresetParams
+from engine.protocol.records import Estimate, ModelRow, PresetRow
+
+
+def models_list(_: Context, __: Empty) -> list[ModelRow]:
+    """The catalogue of base models."""
+    from engine.models.catalogue import list_models
+
+    return list_models()
+
+
+def presets_list(_: Context, __: Empty) -> list[PresetRow]:
+    """All presets."""
+    from engine.presets import list_presets
+
+    return list_presets()
+
+
+def presets_resolve(_: Context, params: PresetParams) -> PresetRow:
+    """A preset as it applies to a base and a number of images."""
+    from engine.models.catalogue import locate
+    from engine.presets import resolve
+
+    row = locate(params.base).row if params.base else None
+    return resolve(params.name, row, params.images)
+
+
+def estimate(context: Context, params: EstimateParams) -> Estimate:
+    """Steps, time, memory and cost of a bake as the form stands."""
+    from engine.estimate import estimate as compute
+
+    return compute(params)

@@ -1,0 +1,197 @@
+"""Everything the host says unasked: events of watched runs, the changed list of runs, telemetry.
+
+One thread polls files; a viewer that reads slowly slows only this thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.protocol.errors import EngineError
+from engine.protocol.messages import Batch, DevicePush, RunsChanged
+from engine.protocol.records import RunRow
+from engine.protocol.wire import MAX_LINE_BYTES
+from engine.runs import launch
+from engine.runs.folder import RunFolder
+from engine.runs.state import LockedRuns
+from engine.telemetry import Telemetry
+
+POLL_SECONDS = 0.1
+RUNS_SECONDS = 0.5
+DEVICE_SECONDS = 2.0
+BATCH_EVENTS = 500
+BATCH_BYTES = 48 * 1024
+_CHUNK = 1024 * 1024
+
+
+class _Peek(msgspec.Struct):
+    type: str
+    seq: int
+
+
+_peek = msgspec.json.Decoder(_Peek)
+
+
+class Watch:
+    """A journal read as raw lines: cheap, since the host only needs each event's number."""
+
+    def __init__(self, path: Path, run: str, after: int) -> None:
+        self.path, self.run, self.after = path, run, after
+        self.offset = 0
+        self.history = _size(path)
+        self.live = False
+
+    def read(self) -> Iterator[Batch]:
+        """Batches of what was appended since; the first one that is `live` says that history is complete."""
+        while True:
+            lines, more = self._lines()
+            live = self.offset >= self.history or not more
+            for part in _parts(lines):
+                yield Batch(run=self.run, events=part, live=self.live)
+            if live and not self.live:
+                self.live = True
+                yield Batch(run=self.run, events=[], live=True)
+            if not more:
+                return
+
+    def _lines(self) -> tuple[list[bytes], bool]:
+        try:
+            with open(self.path, "rb") as handle:
+                handle.seek(self.offset)
+                data = handle.read(_CHUNK)
+        except FileNotFoundError:
+            return [], False
+        end = data.rfind(b"\n") + 1
+        if not end and len(data) == _CHUNK:
+            return [], self._skip_long_line()
+        self.offset += end
+        good = [line for line in data[:end].split(b"\n") if line and self._wanted(line)]
+        return good, len(data) == _CHUNK
+
+    def _skip_long_line(self) -> bool:
+        # Far longer than any event: foreign bytes. Go to the next line, if it has begun.
+        with open(self.path, "rb") as handle:
+            handle.seek(self.offset)
+            while chunk := handle.readline(MAX_LINE_BYTES):
+                if chunk.endswith(b"\n"):
+                    self.offset = handle.tell()
+                    return True
+        return False
+
+    def _wanted(self, line: bytes) -> bool:
+        try:
+            event = _peek.decode(line)
+            if not line.isascii():
+                line.decode("utf-8")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        return event.seq > self.after
+
+
+def _parts(lines: list[bytes]) -> Iterator[list[msgspec.Raw]]:
+    part: list[msgspec.Raw] = []
+    size = 0
+    for line in lines:
+        if part and (len(part) >= BATCH_EVENTS or size + len(line) > BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(msgspec.Raw(line))
+        size += len(line) + 1
+    if part:
+        yield part
+
+
+class Follower:
+    """Who wants to hear what, and the thread that tells them."""
+
+    def __init__(self, send: Callable[[Any], None], runs: LockedRuns, telemetry: Telemetry) -> None:
+        self._send, self._runs, self._telemetry = send, runs, telemetry
+        self._lock = threading.Lock()
+        self._watches: dict[str, Watch] = {}
+        self._rows: list[RunRow] | None = None
+        self._wants_runs = self._wants_devices = False
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._loop, name="follower", daemon=True)
+        self._thread.start()
+
+    def watch(self, run: RunFolder, after: int) -> None:
+        """Replay from after event `after`, then follow."""
+        with self._lock:
+            self._watches[run.id] = Watch(run.journal, run.id, after)
+        self._wake.set()
+
+    def unwatch(self, run: RunFolder) -> None:
+        """Forget the run."""
+        with self._lock:
+            self._watches.pop(run.id, None)
+
+    def follow_runs(self) -> None:
+        """Push the list whenever it changed."""
+        self._wants_runs = True
+        self._wake.set()
+
+    def follow_devices(self) -> None:
+        """Push telemetry."""
+        self._wants_devices = True
+
+    def close(self) -> None:
+        """End the thread soon."""
+        self._closed = True
+        self._wake.set()
+
+    def _loop(self) -> None:
+        runs_at = device_at = time.monotonic()
+        while not self._closed:
+            self._wake.wait(POLL_SECONDS)
+            self._wake.clear()
+            now = time.monotonic()
+            self._tell(self._pump)
+            if now >= runs_at:
+                runs_at = now + RUNS_SECONDS
+                self._tell(self._look_at_runs)
+            if self._wants_devices and now >= device_at:
+                device_at = now + DEVICE_SECONDS
+                self._tell(lambda: self._send(DevicePush(sample=self._telemetry.sample())))
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except (EngineError, OSError) as error:
+            print(error, file=sys.stderr)
+        except Exception as error:  # the next round may go better; a silent follower would look like a dead run
+            traceback.print_exception(error, file=sys.stderr)
+
+    def _pump(self) -> None:
+        with self._lock:
+            watches = list(self._watches.values())
+        for watch in watches:
+            for batch in watch.read():
+                if self._closed or self._watches.get(watch.run) is not watch:
+                    break
+                self._send(batch)
+
+    def _look_at_runs(self) -> None:
+        rows = self._runs.rows()
+        if any(row.state == "queued" for row in rows):
+            launch.ensure_runner()
+        launch.reap()
+        if self._wants_runs and rows != self._rows:
+            self._rows = rows
+            self._send(RunsChanged(runs=rows))
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,104 @@
+"""Starts runner and workers so that they outlive whoever asked, and ends a worker that does not listen.
+
+Detached means: a session of its own, no terminal, no inherited descriptor, output to a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine import home
+from engine.protocol.files import FILE_MODE, lock_holder
+from engine.runs import queue
+from engine.runs.devices import Device
+from engine.runs.folder import RunFolder
+
+GRACE_SECONDS = 10.0
+"""How long a worker may take over each rung of being ended (LORABAKE_GRACE overrides it)."""
+_LOG_BYTES = 1024 * 1024
+
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def grace() -> float:
+    """Seconds between the rungs stop now, SIGTERM and SIGKILL."""
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(os.environ.get("LORABAKE_GRACE", "")))
+    return GRACE_SECONDS
+
+
+def start_worker(run: RunFolder, device: Device) -> subprocess.Popen[bytes]:
+    """Start the worker of `run` on `device`; its output goes to console.log. Raises OSError."""
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    env = {**offline, **os.environ, **device.env, "LORABAKE_WORKER_DEVICE": device.name}
+    return _detached(["worker", str(run.path)], run.console, run.path, env)
+
+
+def ensure_runner(*, survivor: bool = False) -> bool:
+    """Start the runner when queued jobs wait and none is at work; True when one was started.
+
+    Jobs left over from a crash are held first. A worker that outlived its runner passes `survivor`: its being
+    here shows that there was no crash of the machine, and it must not look at its own lock.
+    """
+    reap()
+    with queue.locked():
+        if lock_holder(queue.runner_lock()) is not None:
+            return False
+        if not survivor:
+            queue.judge_crash()
+        if not any(item.state == "queued" for item in queue.waiting()):
+            return False
+        queue.mark_runner(False)
+        log = home.home() / "runner.log"
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            log.unlink()
+        _children.append(_detached(["runner"], log, home.home(), dict(os.environ)))
+        return True
+
+
+def reap() -> None:
+    """Let go of runners that ended, so that no zombie stays behind in a long-lived host."""
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def ask_to_end(pid: int) -> None:
+    """SIGTERM: finish the step, save, end. A process that is gone is fine."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGTERM)
+
+
+def kill_group(pid: int) -> None:
+    """SIGKILL to everything the worker started; `pid` leads its own group, which is checked."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _detached(words: list[str], log: Path, cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    # -P keeps the working directory off sys.path, so that a file lying about cannot pose as a library.
+    root = Path(__file__).resolve().parents[2]
+    added = [] if root.name in ("site-packages", "dist-packages") else [str(root)]
+    path = os.pathsep.join([*added, *filter(None, [env.get("PYTHONPATH", "")])])
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-X", "faulthandler", "-m", "engine", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=fd,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**env, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+            close_fds=True,
+            umask=0o077,
+        )
+    finally:
+        os.close(fd)

@@ -1,0 +1,208 @@
+"""The detached supervisor: one per home, starts the waiting bakes one at a time per device, leaves when none waits.
+
+It owns no run: workers live without it, and a new runner takes up the live ones by their locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from engine.protocol import events
+from engine.protocol.control import ControlReader
+from engine.protocol.errors import EngineError, describe
+from engine.protocol.files import Lock, lock_holder
+from engine.protocol.journal import JournalWriter
+from engine.runs import devices, launch, queue
+from engine.runs.folder import RunFolder, all_runs
+from engine.runs.state import died
+from engine.runs.tail import Tail, last_event
+
+TICK_SECONDS = 0.1
+LOOK_SECONDS = 2.0
+EXIT_LOCKED = 4
+"""A worker's exit status when another process holds the run or the device: nothing was begun."""
+
+
+def main() -> int:
+    """Run until nothing is left to do; a second runner of the same home leaves at once."""
+    lock = Lock(queue.runner_lock())
+    if not lock.acquire():
+        return 0
+    with queue.locked(), _tolerant("mark"):
+        queue.mark_runner(True)
+    Runner(lock).run()
+    return 0
+
+
+class _Live:
+    """A worker that lives: our own child, or one that an earlier runner left behind (`child` is None)."""
+
+    def __init__(
+        self, run: RunFolder, pid: int, child: subprocess.Popen[bytes] | None = None, device: str = ""
+    ) -> None:
+        self.run, self.pid, self.child, self.device = run, pid, child, device
+        ticket = queue.read_ticket(run)
+        self.control = ControlReader(run.control, offset=ticket.control if ticket else 0)
+        self.rung_at = 0.0
+        self.rung = 0
+        self.stop_asked = False
+
+    def ended(self) -> bool:
+        if self.child is not None:
+            return self.child.poll() is not None
+        return lock_holder(self.run.lock) is None
+
+    def status(self) -> str:
+        code = self.child.returncode if self.child is not None else None
+        if code is None:
+            return "unknown"
+        return signal.Signals(-code).name if code < 0 else str(code)
+
+
+class Runner:
+    """The loop and what it knows; `lock` is the held runner lock, given back on leaving."""
+
+    def __init__(self, lock: Lock) -> None:
+        self.lock = lock
+        self.devices = devices.devices()
+        self.live: dict[str, _Live] = {}
+        self._tried: set[tuple[str, float]] = set()
+        self._stamp: tuple[int, int] = (0, 0)
+        self._looked = 0.0
+
+    def run(self) -> None:
+        """Adopt, settle, then start jobs until none is left."""
+        self._adopt()
+        for run in all_runs():
+            if run.id not in self.live:
+                self._settle(run, "unknown")
+        while True:
+            for live in [live for live in self.live.values() if live.ended()]:
+                del self.live[live.run.id]
+                self._settle(live.run, live.status(), killed=live.rung > 1, stopped=live.stop_asked)
+            for live in self.live.values():
+                self._press(live)
+            if not self._start_next() and not self.live and self._leave():
+                return
+            time.sleep(TICK_SECONDS)
+
+    def _adopt(self) -> None:
+        for run, pid in queue.live_runs():
+            if run.id not in self.live:
+                self.live[run.id] = _Live(run, pid)
+
+    def _start_next(self) -> bool:
+        """Start the first queued run on the first free device; True when something was started or is in the way."""
+        own = {live.device for live in self.live.values() if live.child is not None}
+        others = [d for d in self.devices if d.name not in own]
+        free = [d for d in others if lock_holder(d.lock) is None]
+        if len(free) < len(others):
+            self._adopt()
+        if not free:
+            return bool(others)
+        item = self._next()
+        if item is None:
+            return False
+        self._tried.add((item.run.id, item.ticket.since))
+        if (pid := lock_holder(item.run.lock)) is not None:
+            self.live[item.run.id] = _Live(item.run, pid)
+            return True
+        try:
+            child = launch.start_worker(item.run, free[0])
+        except OSError as error:
+            _log(f"{item.run.id}: cannot start: {error}")
+            self._settle(item.run, error.strerror or str(error))
+            return True
+        self.live[item.run.id] = _Live(item.run, child.pid, child, free[0].name)
+        return True
+
+    def _next(self) -> queue.Waiting | None:
+        # Looking at every ticket is worth it only when the queue changed; now and then in case a change was cut short.
+        stamp, now = queue.stamp(), time.monotonic()
+        if self.live and stamp == self._stamp and now - self._looked < LOOK_SECONDS:
+            return None
+        self._stamp, self._looked = stamp, now
+        return next((i for i in queue.waiting() if i.state == "queued" and self._fresh(i)), None)
+
+    def _fresh(self, item: queue.Waiting) -> bool:
+        return item.run.id not in self.live and (item.run.id, item.ticket.since) not in self._tried
+
+    def _leave(self) -> bool:
+        """Give the lock back unless a job came meanwhile; under the queue's lock, so that none can slip between."""
+        with queue.locked():
+            if any(i.state == "queued" and self._fresh(i) for i in queue.waiting()):
+                return False
+            with _tolerant("leave"):
+                queue.mark_runner(False)
+            self.lock.release()
+            return True
+
+    def _press(self, live: _Live) -> None:
+        """The ladder: asked to stop now and still there → SIGTERM → SIGKILL to its group, `grace` apart."""
+        asked = [command.action for command in live.control.poll()]
+        live.stop_asked = live.stop_asked or bool({"stop", "stop_now"} & set(asked))
+        if "stop_now" in asked and not live.rung:
+            live.rung, live.rung_at = 1, time.monotonic()
+        if live.rung in (1, 2) and time.monotonic() - live.rung_at > launch.grace():
+            (launch.ask_to_end if live.rung == 1 else launch.kill_group)(live.pid)
+            live.rung, live.rung_at = live.rung + 1, time.monotonic()
+
+    def _settle(self, run: RunFolder, status: str, *, killed: bool = False, stopped: bool = False) -> None:
+        """Close the journal of a worker that ended without `finished`; nothing while somebody holds the run."""
+        ticket = queue.read_ticket(run)
+        begun = ticket is None or not queue.holds(run, ticket)
+        attempt = (run.id, ticket.since if ticket else 0.0)
+        if not begun and status == str(EXIT_LOCKED):
+            self._tried.discard(attempt)
+        if not begun and attempt not in self._tried:
+            return
+        lock = Lock(run.lock)
+        try:
+            if not lock.acquire():
+                return
+            if begun and isinstance(last_event(run.journal), events.Finished):
+                return
+            _close(run, status, by_request=killed and stopped)
+        except OSError as error:
+            _log(f"{run.id}: its end cannot be noted: {error}")
+        finally:
+            lock.release()
+
+
+def _close(run: RunFolder, status: str, *, by_request: bool) -> None:
+    tail = Tail(run.journal).refresh()
+    writer = JournalWriter(run.journal, run.id)
+    try:
+        if not by_request and tail.error is None:
+            full = status == str(errno.ENOSPC)
+            info = describe("disk_full", path=run.path, run=run.id) if full else died(run, status)
+            writer.emit(events.Error, error=info)
+        writer.emit(
+            events.Finished,
+            reason="stopped" if by_request else "failed",
+            epoch=tail.epoch,
+            step=tail.done_steps,
+            seconds=tail.step.elapsed_s or 0.0 if tail.step else 0.0,
+        )
+    finally:
+        with contextlib.suppress(OSError):
+            writer.close()
+
+
+@contextlib.contextmanager
+def _tolerant(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EngineError) as error:
+        _log(f"{what}: {error}")
+
+
+def _log(text: str) -> None:
+    with contextlib.suppress(OSError):
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), text, file=sys.stderr, flush=True)

@@ -1,0 +1,107 @@
+"""From what a person asked for to a job that can be queued: everything is checked here, before anything is written.
+
+The rules of parameters, presets, bases and datasets are their own packages'; this puts them in order.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.protocol import fields
+from engine.protocol.errors import EngineError
+from engine.protocol.messages import Submit
+from engine.protocol.params import BakeParams
+from engine.protocol.records import Job, ManifestEntry
+from engine.runs.folder import safe_name
+
+if TYPE_CHECKING:
+    from engine.dataset.scan import Dataset
+
+Open = Callable[[str], "Dataset"]
+
+
+def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]]:
+    """The job (its id still empty) and its frozen images.
+
+    Raises whatever is wrong as EngineError: parameters, preset, base model, dataset, output folder, and
+    `nothing_to_train` for a bake with both learning rates 0.
+    """
+    if asked.kind == "fake":
+        return _fake(asked), []
+    from engine.dataset.manifest import freeze
+    from engine.dataset.plan import make_plan
+    from engine.models.catalogue import locate
+
+    located = locate(asked.base)
+    dataset = open_dataset(asked.dataset)
+    reg = open_dataset(asked.reg) if asked.reg else None
+    layers = [asked.params]
+    if asked.preset:
+        from engine.presets import resolve
+
+        layers.insert(0, resolve(asked.preset, located.row, len(dataset.usable)).params)
+    params = fields.build(*layers)
+    if params.unet_lr == 0 and params.text_encoder_lr == 0:
+        raise EngineError("nothing_to_train")
+    plan = make_plan(dataset, reg, params)
+    job = Job(
+        id="",
+        kind="bake",
+        name=_name(asked, str(dataset.path)),
+        created=time.time(),
+        dataset=str(dataset.path),
+        reg=str(reg.path) if reg else "",
+        base=asked.base if located.row is not None else str(located.path),
+        preset=asked.preset,
+        out=_out(asked, params, str(dataset.path)),
+        params=params,
+    )
+    return job, freeze(plan)
+
+
+def _fake(asked: Submit) -> Job:
+    params = fields.build(asked.params)
+    return Job(
+        id="",
+        kind="fake",
+        name=_name(asked, asked.dataset),
+        created=time.time(),
+        dataset=_absolute(asked.dataset),
+        reg=_absolute(asked.reg),
+        base=asked.base,
+        preset=asked.preset,
+        out=_out(asked, params, asked.dataset),
+        params=params,
+    )
+
+
+def _name(asked: Submit, dataset: str) -> str:
+    return safe_name(asked.name or Path(dataset).name or asked.kind)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(Path(path).expanduser()) if path else ""
+
+
+def _out(asked: Submit, params: BakeParams, dataset: str) -> str:
+    """The folder for copies of the finished epochs, made and found writable, and free of the same names."""
+    if not asked.out:
+        return ""
+    out = Path(_absolute(asked.out))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not os.access(out, os.W_OK | os.X_OK):
+            raise EngineError("out_unwritable", path=out, reason="permission denied")
+        present = set(os.listdir(out))
+    except OSError as error:
+        raise EngineError("out_unwritable", path=out, reason=error.strerror or error) from None
+    name = _name(asked, dataset)
+    clash = sorted(f"{name}-e{epoch:02d}.safetensors" for epoch in range(1, params.epochs + 1))
+    taken = next((file for file in clash if file in present), None)
+    if taken is not None:
+        raise EngineError("out_exists", path=out, file=taken)
+    return str(out)

@@ -1,0 +1,175 @@
+"""One job in one process: takes the run's and the device's lock, opens the journal, does the work by its kind.
+
+Whatever goes wrong ends in an `error` and a `finished` event; tracebacks go to console.log. What a bake does is
+`train.loop`; who starts workers is `runs.runner`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.protocol import events
+from engine.protocol.control import Action, Command, ControlReader
+from engine.protocol.errors import EngineError, ErrorInfo, describe
+from engine.protocol.files import Lock, lock_holder
+from engine.protocol.journal import JournalWriter
+from engine.protocol.records import Job
+from engine.runs import queue
+from engine.runs.devices import Device
+from engine.runs.folder import RunFolder
+from engine.runs.launch import ensure_runner
+from engine.runs.runner import EXIT_LOCKED
+from engine.runs.tail import Tail, last_event
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Controls(ControlReader):
+    """The commands of control.jsonl, and SIGTERM among them: the first means stop, the next stop now."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        super().__init__(path, offset=offset)
+        self._signals: list[Command] = []
+        self._count = 0
+
+    def install(self) -> None:
+        """Turn SIGTERM into a command and ignore the terminal's signals. Main thread only."""
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        for ignored in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(ignored, signal.SIG_IGN)
+
+    def poll(self) -> list[Command]:
+        """New commands, signals first."""
+        pending, self._signals = self._signals, []
+        return pending + super().poll()
+
+    def _on_sigterm(self, *_: object) -> None:
+        # In memory, not in the file: a signal must work on a full disk as well.
+        self._count += 1
+        action: Action = "stop" if self._count == 1 else "stop_now"
+        self._signals.append(Command(id=f"sigterm-{self._count}", action=action, t=time.time()))
+
+
+def main(run_dir: str) -> int:
+    """Work on the run in `run_dir`; exit status 0 (done or stopped), 1 (failed), 4 (held by another process)."""
+    run = RunFolder(Path(run_dir).absolute())
+    lock, device = Lock(run.lock), Lock(Device(os.environ.get("LORABAKE_WORKER_DEVICE", "cpu")).lock)
+    try:
+        for taken in (lock, device):
+            if not taken.acquire():
+                raise EngineError("run_locked", run=run.id, pid=lock_holder(taken.path))
+        last = last_event(run.journal)
+        if isinstance(last, events.Finished) and last.reason == "done":
+            raise EngineError("run_finished", run=run.id)
+        journal = JournalWriter(run.journal, run.id)
+    except EngineError as error:
+        print(error.info.message, error.info.hint, file=sys.stderr)
+        return EXIT_LOCKED
+    except OSError as error:
+        return _unwritable(run, error)
+    try:
+        return _work(run, journal)
+    finally:
+        try:
+            journal.close()
+        except OSError as error:
+            _unwritable(run, error)
+        _hand_over()
+
+
+def _work(run: RunFolder, journal: JournalWriter) -> int:
+    ticket = queue.read_ticket(run)
+    control = Controls(run.control, ticket.control if ticket else 0)
+    control.install()
+    try:
+        try:
+            job = run.read_job()
+            _check_manifest(run)
+            _kind(job)(run, job, journal, control)
+            return 0
+        except EngineError as error:
+            return _fail(run, journal, error.info)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            return _fail(run, journal, describe("disk_full", path=run.path, run=run.id))
+    except OSError as error:
+        if error.errno in _FULL:
+            return _unwritable(run, error)
+        return _unexpected(run, journal, error)
+    except Exception as error:
+        return _unexpected(run, journal, error)
+
+
+def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], None]:
+    if job.kind == "fake":
+        from engine.runs import fake
+
+        return fake.bake
+    if job.kind == "bake":
+        from engine.train import loop
+
+        return loop.bake
+    raise EngineError("kind_not_built", kind=job.kind)
+
+
+def _check_manifest(run: RunFolder) -> None:
+    manifest = run.read_manifest()
+    if not manifest:
+        return
+    from engine.dataset.manifest import verify
+
+    changed = verify(manifest)
+    if changed:
+        raise EngineError("dataset_changed", count=len(changed), file=changed[0])
+
+
+def _unexpected(run: RunFolder, journal: JournalWriter, error: Exception) -> int:
+    traceback.print_exception(error)
+    reason = f"{type(error).__name__}: {error}"[:500]
+    try:
+        return _fail(run, journal, describe("internal", reason=reason, log=run.console))
+    except OSError as second:
+        return _unwritable(run, second)
+
+
+def _fail(run: RunFolder, journal: JournalWriter, info: ErrorInfo) -> int:
+    """Journal why and that it is over, unless the work already did."""
+    tail = Tail(run.journal).refresh()
+    here = tail.boot == journal.boot
+    if here and tail.finished is not None:
+        return 1
+    if not (here and tail.error is not None):
+        journal.emit(events.Error, error=info)
+    seconds = tail.step.elapsed_s or 0.0 if tail.step else 0.0
+    journal.emit(events.Finished, reason="failed", epoch=tail.epoch, step=tail.done_steps, seconds=seconds)
+    return 1
+
+
+def _unwritable(run: RunFolder, error: OSError) -> int:
+    """The journal cannot take even the bad news; the exit status tells the runner, which tries again later."""
+    full = error.errno in _FULL
+    info = (
+        describe("disk_full", path=run.path, run=run.id)
+        if full
+        else describe("home_unwritable", path=run.path, reason=error.strerror or error)
+    )
+    with contextlib.suppress(OSError):  # console.log lies on the same full disk
+        print(info.message, info.hint, file=sys.stderr, flush=True)
+    return errno.ENOSPC if full else 1
+
+
+def _hand_over() -> None:
+    """Should the runner have died meanwhile, the next job still gets its turn."""
+    try:
+        ensure_runner(survivor=True)
+    except (EngineError, OSError) as error:
+        print(error, file=sys.stderr)
