@@ -6,7 +6,6 @@ The worker decides when to act (between steps) and acknowledges in the journal.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from pathlib import Path
 from typing import Literal, get_args
@@ -30,7 +29,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 def send(path: Path, action: Action) -> Command:
     """Append a command to a control file (created when missing) and return it."""
-    command = Command(id=secrets.token_hex(4), action=action, t=time.time())
+    command = Command(id=os.urandom(4).hex(), action=action, t=time.time())
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         os.write(fd, encode(command))

@@ -6,7 +6,6 @@ One writer (the worker that holds the run's lock), any number of readers.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +25,7 @@ class JournalWriter:
 
     def __init__(self, path: Path, run: str) -> None:
         self.run = run
-        self.boot = secrets.token_hex(4)
+        self.boot = os.urandom(4).hex()
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._seq = self._last_seq()
         self._close_torn_line()
