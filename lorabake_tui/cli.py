@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from lorabake_tui.i18n import _
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit code (0 ok, 1 failed, 2 usage, 3 cannot start, 130 interrupted)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     i18n.use(i18n.preferred())
     as_json = "--json" in words
     try:
@@ -42,6 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     except Exception as error:
         return _quietly(_unexpected(error, as_json))
+
+
+def _open_streams() -> None:
+    """A stream that was closed before we began (`>&-`) becomes one that swallows; odd characters never raise."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _quietly(code: int) -> int:

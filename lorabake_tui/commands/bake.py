@@ -6,19 +6,21 @@ import argparse
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.protocol.errors import describe
+from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
 from engine.protocol.records import ModelRow, RunRow
-from lorabake_tui.client import ClientError, EngineClient
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.app import open_app
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.follow import Follower
 from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, set_parameters
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import pairs
 from lorabake_tui.i18n import _
+
+if TYPE_CHECKING:
+    from lorabake_tui.client import EngineClient
 
 
 def _bake_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +51,7 @@ def _bake(args: argparse.Namespace) -> int:
     return _submit(chosen, as_json=args.json) if args.detach else follow_new(chosen, as_json=args.json)
 
 
-Choose = Callable[[EngineClient], Awaitable[Submit]]
+Choose = Callable[["EngineClient"], Awaitable[Submit]]
 """Says what to submit, perhaps after asking the engine."""
 
 
@@ -69,6 +71,8 @@ def _submit(choose: Choose, *, as_json: bool) -> int:
 
 def follow_new(choose: Choose, *, as_json: bool) -> int:
     """Queue a bake and follow it; ctrl+c leaves the bake alone."""
+    from lorabake_tui.commands.follow import Follower
+
     follower = Follower(as_json=as_json)
 
     async def work(client: EngineClient) -> int:
@@ -114,7 +118,7 @@ async def _parts(client: EngineClient) -> dict[str, str]:
     rows: list[ModelRow] = await client.call("models.list")
     base = next((row for row in rows if row.name == "demo" and row.kind == "base"), None)
     if base is None:
-        raise ClientError(describe("model_unknown", name="demo"))
+        raise EngineError("model_unknown", name="demo")
     folder = Path(base.path).parent
     return {"base": base.path, **{part: str(folder / part) for part in ("tagger", "dataset", "reg")}}
 

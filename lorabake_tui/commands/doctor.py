@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from engine.protocol.records import DoctorReport
-from lorabake_tui.client import EngineClient
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import FAILED, OK
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import paint
 from lorabake_tui.i18n import N_, _
 from lorabake_tui.widgets.plain import fit, plain
+
+if TYPE_CHECKING:
+    from lorabake_tui.client import EngineClient
 
 _STATES = {
     "ok": ("✓", N_("ok"), "green"),

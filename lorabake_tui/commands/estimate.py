@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from engine.protocol.messages import EstimateParams, PathParams, PresetParams
 from engine.protocol.records import Estimate
-from lorabake_tui.client import EngineClient
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
 from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters
@@ -16,6 +16,9 @@ from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import duration, size
 from lorabake_tui.i18n import N_, _, told
 from lorabake_tui.widgets.plain import fit, plain
+
+if TYPE_CHECKING:
+    from lorabake_tui.client import EngineClient
 
 _SOURCES = {
     "probe": N_("measured on this machine"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -62,7 +63,8 @@ def code_of(error: ErrorInfo) -> int:
 
 def complain(message: str, hint: str = "") -> None:
     """One sentence and a hint on stderr."""
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     print(f"{paint('lorabake:', 'red', sys.stderr)} {plain(message)}", file=sys.stderr)
     if hint:
         print(f"  {plain(hint)}", file=sys.stderr)
@@ -71,7 +73,8 @@ def complain(message: str, hint: str = "") -> None:
 def report(error: ErrorInfo, *, as_json: bool) -> int:
     """Tell an engine error in words, or as one JSON object for a script (both on stderr); returns its exit code."""
     if as_json:
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         print(msgspec.json.encode({"error": error}).decode(), file=sys.stderr)
     else:
         complain(*told(error))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from engine.protocol.messages import MoveParams, RunParams
 from engine.protocol.records import LIVE_STATES, WAITING_STATES, RunRow
-from lorabake_tui.client import EngineClient
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
 from lorabake_tui.commands.runs import act, show_runs
 from lorabake_tui.commands.session import converse, fetch, print_json
 from lorabake_tui.i18n import _
 from lorabake_tui.widgets.plain import plain
+
+if TYPE_CHECKING:
+    from lorabake_tui.client import EngineClient
 
 _ACTIONS = ("list", "move", "hold", "start", "cancel")
 

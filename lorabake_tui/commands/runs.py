@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from engine.protocol.control import Action
 from engine.protocol.messages import ControlParams, RunParams
 from engine.protocol.records import LIVE_STATES, RunRow
-from lorabake_tui.client import EngineClient
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.follow import Follower
 from lorabake_tui.commands.session import fetch
 from lorabake_tui.commands.text import duration, table
 from lorabake_tui.i18n import N_, _
 from lorabake_tui.widgets.plain import plain
+
+if TYPE_CHECKING:
+    from lorabake_tui.client import EngineClient
 
 STATES = {
     "held": ("◌", N_("held")),
@@ -76,6 +78,8 @@ def show_runs(rows: list[RunRow]) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
+    from lorabake_tui.commands.follow import Follower
+
     follower = Follower(as_json=args.json)
 
     async def work(client: EngineClient) -> int:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.protocol.messages import Push
-from lorabake_tui.client import ClientError, EngineClient
 from lorabake_tui.commands.exits import OK, report
+
+if TYPE_CHECKING:
+    from engine.protocol.messages import Push
+    from lorabake_tui.client import EngineClient
 
 
 def converse(
@@ -22,6 +23,11 @@ def converse(
     on_lost: Callable[[], None] | None = None,
 ) -> int:
     """Run `work` with a connected client; returns its exit code, or that of the engine error it raised."""
+
+    # Imported here: help pages and lists that ask nothing of the engine need no event loop.
+    import asyncio
+
+    from lorabake_tui.client import ClientError, EngineClient
 
     async def whole() -> int:
         lost = (lambda state: on_lost() if state == "lost" else None) if on_lost else None
