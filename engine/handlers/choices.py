@@ -34,4 +34,6 @@ def estimate(context: Context, params: EstimateParams) -> Estimate:
     """Steps, time, memory and cost of a bake as the form stands."""
     from engine.estimate import estimate as compute
 
-    return compute(params)
+    dataset = context.datasets.recent(params.dataset)
+    reg = context.datasets.recent(params.reg) if params.reg else None
+    return compute(params, dataset=dataset, reg=reg)

@@ -44,7 +44,7 @@ def devices() -> list[Device]:
 def gpu_count() -> int:
     """How many GPUs the NVIDIA driver reports; 0 without a driver."""
     try:
-        import pynvml
+        import pynvml  # type: ignore[import-untyped]
 
         pynvml.nvmlInit()
         try:

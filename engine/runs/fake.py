@@ -11,6 +11,7 @@ import json
 import math
 import os
 import random
+import shutil
 import struct
 import time
 from pathlib import Path
@@ -120,6 +121,7 @@ class _Fake:
         atomic_write(path, data)
         self.state.files.append(self.run.relative(path))
         self._checkpoint("epoch", path, data)
+        self._deliver(path, path.name)
         self._save_state()
         self.journal.emit(events.Phase, name="preview")
         self._previews(self.epoch)
@@ -130,6 +132,7 @@ class _Fake:
             path = self.run.preview_file(epoch, index)
             make_private_dir(path.parent)
             draw(path, self.job.params.seed + index, epoch / self.plan.epochs)
+            self._deliver(path, f"{self.job.name}-e{epoch:02d}-{path.name}")
             self.journal.emit(
                 events.Preview,
                 epoch=epoch,
@@ -195,6 +198,11 @@ class _Fake:
         )
         self.journal.sync()
 
+    def _deliver(self, path: Path, name: str) -> None:
+        if self.job.out:
+            with atomic_path(make_private_dir(Path(self.job.out)) / name, mode=0o644) as temporary:
+                shutil.copyfile(path, temporary)
+
     def _save_state(self) -> None:
         path = make_private_dir(self.run.state_dir) / "fake.json"
         data = msgspec.json.encode(self.state)
@@ -215,6 +223,7 @@ class _Fake:
             step=self.state.step,
             seconds=self.state.elapsed,
             files=self.state.files,
+            out=self.job.out,
         )
         self.journal.sync()
 
