@@ -21,7 +21,7 @@ from textual.widget import Widget
 
 from lorabake_tui.widgets.halfblock import palette_color
 from lorabake_tui.widgets.plain import clip, fit, plain
-from lorabake_tui.widgets.ticks import Ticks, linear_ticks, log_ticks
+from lorabake_tui.widgets.ticks import Ticks, drawable, linear_ticks, log_ticks
 
 Point = tuple[float, float]
 Cell = tuple[str, int]
@@ -102,9 +102,7 @@ class Chart(Widget, can_focus=False, inherit_bindings=False):
 def render(plot: Plot, width: int, height: int) -> list[Strip]:
     """The chart in `width` × `height` cells; too small or without a single number it says `plot.note`."""
     values = [point[1] for curve in plot.curves for point in curve.points if point is not None]
-    values = [value for value in values if math.isfinite(value)]
-    if plot.log:
-        values = [value for value in values if value > 0]
+    values = [value for value in values if drawable(value, log=plot.log)]
     if not values or width < 20 or height < 4:
         return _note(plot.note, width, height)
     legend = height >= 7 and len(plot.curves) > 1

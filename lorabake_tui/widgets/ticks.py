@@ -5,6 +5,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+_LARGEST = 1e30
+"""Beyond it a value is a fault, not a loss; leaving it out keeps the arithmetic of axes from overflowing."""
+
+
+def drawable(value: float, *, log: bool) -> bool:
+    """Whether an axis can show a value: finite, and above zero on a logarithmic one."""
+    return (1 / _LARGEST if log else -_LARGEST) <= value <= _LARGEST
+
 
 class Ticks(NamedTuple):
     """An upright axis. `labels` are (value, text); `limits` bound it in its own scale (the logarithm when `log`)."""
@@ -15,7 +23,7 @@ class Ticks(NamedTuple):
 
     def place(self, value: float) -> float | None:
         """A value in the axis' own scale; None for what it cannot show."""
-        if not math.isfinite(value) or (self.log and value <= 0):
+        if not drawable(value, log=self.log):
             return None
         return math.log10(value) if self.log else value
 

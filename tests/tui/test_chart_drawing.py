@@ -72,7 +72,7 @@ def test_a_logarithm_leaves_out_what_is_not_positive() -> None:
     assert any("1e-5" in line for line in lines)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.none()), max_size=30),
     st.booleans(),
