@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from textual import work
 from textual.app import App
 from textual.screen import Screen
 from textual.signal import Signal
@@ -201,9 +202,67 @@ class LoRABake(App[None], inherit_bindings=False):
 
     def go(self, section: str, then: Callable[[Section], object] | None = None) -> None:
         """Open a section, and do something with it once it is there."""
-        self.switch_mode(section)
-        if then is not None:
-            self.call_after_refresh(then, self.screen)
+        self.run_worker(self._go(section, then), exit_on_error=False, group="go")
+
+    async def _go(self, section: str, then: Callable[[Section], object] | None) -> None:
+        await self.switch_mode(section)
+        if then is not None and isinstance(self.screen, Section):
+            then(self.screen)
+
+    def watch_run(self, run: str) -> None:
+        """Show a run in the Monitor."""
+        self.run_in_view = run
+        self.changed.publish(None)
+        self.go("monitor")
+
+    def show_tag(self, tag: str) -> None:
+        """Show the images that carry a tag, in the Dataset section."""
+        self.go("dataset", lambda section: section.show_tag(tag))
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_palette(self) -> None:
+        from lorabake_tui import palette
+        from lorabake_tui.dialogs.picker import Picker
+
+        section = self._section
+        if section is None:
+            return
+        chosen = await self.push_screen_wait(Picker(_("Actions"), palette.options(section.SECTION), typed=True))
+        if chosen is not None:
+            await self._do(chosen)
+
+    async def _do(self, action: keys.Action) -> None:
+        if action.section == "app":
+            await self.run_action(action.name, self)
+            return
+        await self.switch_mode(action.section)
+        await self.run_action(action.name, self.screen)
+
+    def action_help(self) -> None:
+        from lorabake_tui.dialogs.help import HelpBox
+
+        section = self._section
+        if section is not None:
+            self.push_screen(HelpBox(section.SECTION))
+
+    @property
+    def _section(self) -> Section | None:
+        return self.screen if isinstance(self.screen, Section) else None
+
+    def action_language(self) -> None:
+        """Speak the other language: every section is built anew, for its words were written when it was."""
+        i18n.use("en" if i18n.current() != "en" else "zh_CN")
+        self.run_worker(self._rebuild(), exclusive=True, exit_on_error=False, group="language")
+
+    async def _rebuild(self) -> None:
+        here = self.current_mode
+        for name, _title in keys.SECTIONS:
+            if name != here and name in self._screen_stacks:
+                await self.remove_mode(name)
+                self.add_mode(name, self.MODES[name])
+        for section in self._opened_sections():
+            await section.recompose()
+            section.rebuilt()
 
     def action_dataset(self) -> None:
         self.go("dataset")

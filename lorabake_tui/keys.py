@@ -100,6 +100,11 @@ DIALOG: tuple[Action, ...] = (
 
 CONFIRM: tuple[Action, ...] = (Action("confirm.yes", "y", N_("Yes"), N_("Do it."), palette=False),)
 
+HELP: tuple[Action, ...] = (
+    Action("help.scroll", "space", N_("Page down"), N_("Show the next page."), palette=False),
+    Action("help.close", "question_mark,q", N_("Close"), N_("Close the help."), palette=False),
+)
+
 DATASET: tuple[Action, ...] = (
     Action("dataset.open", "o", N_("Open"), N_("Open a folder of images as the dataset."), footer=5),
     Action("dataset.open_sample", "O", N_("Sample"), N_("Open the sample dataset that comes with LoRABake.")),
@@ -224,6 +229,7 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "list": LIST,
     "dialog": DIALOG,
     "confirm": CONFIRM,
+    "help": HELP,
     "picture": PICTURE,
     "dataset": DATASET,
     "tags": TAGS,

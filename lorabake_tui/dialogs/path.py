@@ -1,4 +1,4 @@
-"""PathPrompt: asks for a folder, listing the folders that fit what is typed; tab completes."""
+"""PathPrompt: asks for a folder or file, listing those that fit what is typed; tab completes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from textual.worker import get_current_worker
 
 from lorabake_tui.dialogs.box import Box
 from lorabake_tui.i18n import _
+from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.rows import Column, RowList
 
 _MOST = 200
@@ -28,16 +29,17 @@ class PathPrompt(Box[str]):
     }
     """
 
-    def __init__(self, title: str, value: str = "") -> None:
+    def __init__(self, title: str, value: str = "", *, files: str = "") -> None:
         super().__init__(title)
         self._value = value
+        self._files = files
         self._folders: list[str] = []
 
     def body(self) -> ComposeResult:
         field = Input(self._value, compact=True, select_on_focus=False)
         field.cursor_blink = False
         yield field
-        yield RowList([Column("", 0)], head=False, empty=_("no folder fits"))
+        yield RowList([Column("", 0)], head=False, empty=_("nothing fits"))
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
@@ -50,7 +52,7 @@ class PathPrompt(Box[str]):
     @work(thread=True, exclusive=True, exit_on_error=False, group="folders")
     def _look(self, typed: str) -> None:
         worker = get_current_worker()
-        found = folders(typed)
+        found = places(typed, self._files)
         if not worker.is_cancelled:
             self.app.call_from_thread(self._show, found)
 
@@ -87,23 +89,33 @@ class PathPrompt(Box[str]):
         self.query_one(RowList).step(1)
 
 
-def folders(typed: str) -> list[str]:
-    """Folders whose path begins with what is typed, with a slash at the end; hidden ones only when asked for."""
+def places(typed: str, files: str = "") -> list[str]:
+    """The folders whose path begins with what is typed, and the files that end in `files`; hidden ones when asked for.
+
+    Names that cannot be typed or printed (control characters, bytes that are no UTF-8) are left out.
+    """
     expanded = os.path.expanduser(typed)
-    parent, _slash, stem = expanded.rpartition("/")
-    start = parent + "/" if _slash else "."
+    parent, slash, stem = expanded.rpartition("/")
+    base = Path(parent + "/") if slash else Path()
     found = []
     try:
-        with os.scandir(start) as entries:
+        with os.scandir(base) as entries:
             for entry in entries:
-                if entry.name.lower().startswith(stem.lower()) and (stem.startswith(".") or entry.name[0] != "."):
-                    try:
-                        folder = entry.is_dir()
-                    except OSError:
-                        continue
-                    if folder:
-                        found.append(entry.name)
+                name = entry.name
+                hidden = name.startswith(".") and not stem.startswith(".")
+                if hidden or not name.lower().startswith(stem.lower()) or plain(name) != name:
+                    continue
+                if _is_folder(entry):
+                    found.append(name + "/")
+                elif files and name.endswith(files):
+                    found.append(name)
     except OSError:
         return []
-    base = Path(start) if _slash else Path()
-    return [str(base / name) + "/" for name in sorted(found, key=str.lower)[:_MOST]]
+    return [str(base / name) + ("/" if name.endswith("/") else "") for name in sorted(found, key=str.lower)[:_MOST]]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -61,6 +61,7 @@ class DatasetSection(Section, inherit_bindings=False):
                         Column("", 12, shown_from=58),
                         Column("", 1, shown_from=0),
                     ],
+                    markable=True,
                     id="image-list",
                 )
             with Vertical(id="beside"):

@@ -1,17 +1,435 @@
-"""The Params section."""
+"""The Params section: the form of a bake, the help of the field under the cursor, the live estimate, the start."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from pathlib import PurePath
+from typing import Any
 
-from lorabake_tui import keys
-from lorabake_tui.screens.section import Section
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
+
+from engine.protocol import fields
+from engine.protocol.errors import EngineError
+from engine.protocol.messages import PresetParams
+from engine.protocol.records import Estimate, ModelRow, PresetRow
+from lorabake_tui import i18n, keys
+from lorabake_tui.client import ClientError
+from lorabake_tui.i18n import _
+from lorabake_tui.screens import params_text
+from lorabake_tui.screens.section import Section, hints_of
+from lorabake_tui.widgets.ask import AskLine
+from lorabake_tui.widgets.form import Form
 from lorabake_tui.widgets.frame import Frame
+from lorabake_tui.widgets.page import Page, Text
+
+ESTIMATE_AFTER = 0.12
+"""Seconds the form must rest before the engine is asked for figures."""
 
 
 class ParamsSection(Section, inherit_bindings=False):
+    """Edit the app's draft of a bake and start it."""
+
     SECTION = "params"
     BINDINGS = keys.bindings(SECTION)
+    CSS_PATH = "params.tcss"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._models: list[ModelRow] = []
+        self._presets: list[PresetRow] = []
+        self._found: list[str] = []
+        self._asked: tuple[object, ...] = ()
+        self._timer: Timer | None = None
+        self._loaded = False
 
     def body(self) -> ComposeResult:
-        yield Frame(title="Params")
+        with Horizontal(id="params-top"):
+            with Frame(id="params-form"):
+                yield Form()
+            with Vertical(id="params-side"):
+                with Frame(id="params-figures", title=_("Estimate")):
+                    yield Page(id="figures")
+                with Frame(id="params-help-beside", classes="params-help"):
+                    yield Page(id="help-beside")
+        with Frame(id="params-help-below", classes="params-help"):
+            yield Page(id="help-below")
+        yield AskLine()
+
+    def on_mount(self) -> None:
+        self._show()
+        self._form.rows.focus()
+        self.facts_changed()
+
+    # -- what is chosen from ----------------------------------------------------------------------------------
+
+    def facts_changed(self) -> None:
+        if not self.is_mounted:
+            return
+        ready = self.bench.engine.state == "ready"
+        if ready and not self._loaded:
+            self._loaded = True
+            self._load()
+        elif not ready:
+            self._loaded = False
+        self._show()
+
+    @work(exclusive=True, exit_on_error=False, group="lists")
+    async def _load(self) -> None:
+        models = await self.call("models.list")
+        presets = await self.call("presets.list")
+        self._models = [row for row in models or [] if row.kind == "base"]
+        self._presets = presets or []
+        await self._stand_on_preset()
+
+    @property
+    def _base(self) -> ModelRow | None:
+        return next((row for row in self._models if self.bench.draft.base in (row.name, row.path)), None)
+
+    @property
+    def _preset(self) -> PresetRow | None:
+        return next((row for row in self._presets if row.name == self.bench.draft.preset), None)
+
+    def _fitting(self) -> list[PresetRow]:
+        """The presets of the base's family, those made for the base itself first."""
+        base = self._base
+        family = base.family if base is not None else ""
+        rows = [row for row in self._presets if not family or row.family in ("", family)]
+        return sorted(rows, key=lambda row: base is None or base.name not in row.bases)
+
+    async def _stand_on_preset(self) -> None:
+        """Resolve the preset for base and dataset; another theme's place is taken where it does not fit the base."""
+        draft, base = self.bench.draft, self._base
+        draft.family = base.family if base is not None else ""
+        rows = self._fitting()
+        if rows and draft.preset not in [row.name for row in rows]:
+            theme = self._preset.theme if self._preset is not None else ""
+            draft.preset = next((row.name for row in rows if theme and row.theme == theme), rows[0].name)
+        if draft.preset:
+            wanted = PresetParams(name=draft.preset, base=draft.base, images=self.bench.opened.count)
+            row = await self.call("presets.resolve", wanted)
+            if row is not None:
+                draft.use_preset(row.name, row.params)
+        self._show()
+
+    # -- showing ----------------------------------------------------------------------------------------------
+
+    @property
+    def _form(self) -> Form:
+        return self.query_one(Form)
+
+    def _show(self) -> None:
+        draft = self.bench.draft
+        self._form.show(params_text.entries(draft, self.bench.opened.name, self._base, self._preset))
+        mode = _("pro") if draft.pro else _("basic")
+        self.query_one("#params-form", Frame).set_title(_("Bake") + " · " + mode, self._changes())
+        self._show_help()
+        self._estimate_soon()
+
+    def _changes(self) -> str:
+        count = len(self.bench.draft.edits)
+        return i18n.ngettext("{count} changed", "{count} changed", count).format(count=count) if count else ""
+
+    def _show_help(self, problem: str = "") -> None:
+        name = self._form.current
+        blocks = params_text.help_of(name, self.bench.draft, problem)
+        for page in self.query(".params-help > Page").results(Page):
+            page.show(blocks)
+        for frame in self.query(".params-help").results(Frame):
+            frame.set_title(params_text.title_of(name))
+
+    @on(Form.Moved)
+    def _moved(self) -> None:
+        self._show_help()
+        self.refresh_hints()
+
+    def hints(self) -> list[tuple[str, str]]:
+        if self._form.editing or self.query_one(AskLine).asking:
+            return hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
+        return super().hints()
+
+    # -- the estimate -----------------------------------------------------------------------------------------
+
+    def _estimate_soon(self) -> None:
+        opened, draft = self.bench.opened, self.bench.draft
+        figures = self.query_one("#figures", Page)
+        if not opened.path:
+            figures.show([Text(_("Open a dataset (1) to see what a bake of it takes."), "faint")])
+            return
+        asked = (opened.path, opened.version, draft.version, draft.base, draft.reg, self.bench.engine.state)
+        if asked == self._asked:
+            return
+        self._asked = asked
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(ESTIMATE_AFTER, self._estimate)
+
+    @work(exclusive=True, exit_on_error=False, group="estimate")
+    async def _estimate(self) -> None:
+        opened, page = self.bench.opened, self.query_one("#figures", Page)
+        frame = self.query_one("#params-figures", Frame)
+        try:
+            estimate: Estimate = await self.bench.engine.call("estimate", self.bench.draft.estimate(opened.path))
+        except ClientError as failure:
+            page.show(params_text.notice_text(failure.info, "error")[1:])
+            frame.set_title(_("Estimate"), "")
+            return
+        page.show(params_text.figures(estimate))
+        frame.set_title(_("Estimate"), params_text.source_of(estimate))
+
+    # -- changing a value -------------------------------------------------------------------------------------
+
+    @on(Form.Chosen)
+    def _chosen(self) -> None:
+        self.action_change()
+
+    def action_change(self) -> None:
+        name = self._form.current
+        if name == "dataset":
+            self._pick_dataset()
+        elif name == "reg":
+            self._pick_reg()
+        elif name == "base":
+            self._pick_base()
+        elif name == "preset":
+            self._pick_preset()
+        elif name == "name":
+            self._edit(self.bench.draft.name, lambda _text: "")
+        elif name:
+            self._change_field(fields.field(name))
+
+    def _change_field(self, field: fields.Field) -> None:
+        value = self.bench.draft.value(field.name)
+        if field.kind == "bool":
+            self._set(field.name, not value)
+        elif field.kind == "choice":
+            self._pick_choice(field)
+        else:
+            self._edit(params_text.written(value), lambda text: _wrong(field.name, text))
+
+    def _edit(self, text: str, check: Any) -> None:
+        self._form.edit(text, check)
+        self.refresh_hints()
+
+    @on(Form.Typed)
+    def _typed(self, event: Form.Typed) -> None:
+        self._show_help("" if event.key == "name" else _wrong(event.key, event.text))
+
+    @on(Form.Dropped)
+    def _dropped(self) -> None:
+        self._show_help()
+        self.refresh_hints()
+
+    @on(Form.Written)
+    def _written(self, event: Form.Written) -> None:
+        if event.key == "name":
+            self.bench.draft.name = event.text.strip()
+        else:
+            self.bench.draft.write(event.key, event.text)
+        self._show()
+        self.refresh_hints()
+
+    def _set(self, name: str, value: Any) -> None:
+        try:
+            self.bench.draft.set(name, value)
+        except EngineError as error:
+            self.bench.tell_error(error.info)
+        self._show()
+
+    def action_toggle(self) -> None:
+        self._step(1)
+
+    def action_next_choice(self) -> None:
+        self._step(1)
+
+    def action_previous_choice(self) -> None:
+        self._step(-1)
+
+    def _step(self, way: int) -> None:
+        name = self._form.current
+        if name == "preset":
+            self._step_preset(way)
+            return
+        field = fields.fields().get(name)
+        if field is None:
+            return
+        value = self.bench.draft.value(name)
+        if field.kind == "bool":
+            self._set(name, not value)
+        elif field.kind == "choice":
+            choices = [choice for choice in field.choices if not _wrong(name, str(choice))]
+            at = choices.index(value) if value in choices else 0
+            self._set(name, choices[(at + way) % len(choices)])
+        elif field.kind == "int":
+            stepped = value + way * (field.multiple_of or 1)
+            if not _wrong(name, str(stepped)):
+                self._set(name, stepped)
+
+    @work(exclusive=True, exit_on_error=False, group="lists")
+    async def _step_preset(self, way: int) -> None:
+        names = [row.name for row in self._fitting()]
+        if names:
+            at = names.index(self.bench.draft.preset) if self.bench.draft.preset in names else 0
+            self.bench.draft.preset = names[(at + way) % len(names)]
+            await self._stand_on_preset()
+
+    def action_reset(self) -> None:
+        name, draft = self._form.current, self.bench.draft
+        if name == "reg":
+            draft.reg = ""
+        elif name == "name":
+            draft.name = ""
+        elif name in draft.edits:
+            draft.reset(name)
+        self._show()
+
+    def action_pro(self) -> None:
+        self.bench.draft.pro = not self.bench.draft.pro
+        self._show()
+
+    # -- popups -----------------------------------------------------------------------------------------------
+
+    @work(exit_on_error=False, group="popup")
+    async def _pick_choice(self, field: fields.Field) -> None:
+        from lorabake_tui.dialogs.picker import Option, Picker
+
+        options = [
+            Option(choice, str(choice), _("not built yet") if _wrong(field.name, str(choice)) else "")
+            for choice in field.choices
+        ]
+        value = self.bench.draft.value(field.name)
+        chosen = await self.app.push_screen_wait(Picker(_(field.title), options, value=value))
+        if chosen is not None:
+            self._set(field.name, chosen)
+
+    @work(exit_on_error=False, group="popup")
+    async def _pick_base(self) -> None:
+        from lorabake_tui.dialogs.picker import Option, Picker
+
+        options = [
+            Option(row.name, row.title or row.name, params_text.model_note(row), row.name, dim=not row.present)
+            for row in self._models
+        ]
+        options.append(Option("/", _("a model by its path …"), _("folder or .safetensors file")))
+        chosen = await self.app.push_screen_wait(Picker(_("Base model"), options, value=self.bench.draft.base))
+        if chosen == "/":
+            from lorabake_tui.dialogs.path import PathPrompt
+
+            chosen = await self.app.push_screen_wait(PathPrompt(_("Base model"), "~/", files=".safetensors"))
+        if chosen:
+            self.bench.draft.base = chosen
+            await self._stand_on_preset()
+
+    @work(exit_on_error=False, group="popup")
+    async def _pick_preset(self) -> None:
+        from lorabake_tui.dialogs.picker import Option, Picker
+
+        options = [Option(row.name, _(row.title) or row.name, row.name) for row in self._fitting()]
+        chosen = await self.app.push_screen_wait(Picker(_("Preset"), options, value=self.bench.draft.preset))
+        if chosen is not None:
+            self.bench.draft.preset = chosen
+            await self._stand_on_preset()
+
+    @work(exit_on_error=False, group="popup")
+    async def _pick_dataset(self) -> None:
+        from lorabake_tui.dialogs.path import PathPrompt
+
+        start = self.bench.opened.path.rstrip("/") + "/" if self.bench.opened.path else "~/"
+        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), start))
+        if path:
+            self.bench.open_dataset(path)
+
+    @work(exit_on_error=False, group="popup")
+    async def _pick_reg(self) -> None:
+        from lorabake_tui.dialogs.path import PathPrompt
+
+        opened = self.bench.opened.path
+        start = self.bench.draft.reg or (str(PurePath(opened).parent) + "/" if opened else "~/")
+        path = await self.app.push_screen_wait(PathPrompt(_("Regularisation set"), start))
+        if path:
+            self.bench.draft.reg = path.rstrip("/")
+            self._show()
+
+    # -- finding ----------------------------------------------------------------------------------------------
+
+    def action_find(self) -> None:
+        self.query_one(AskLine).ask("find", _("Find"), note=_("kohya's names too"))
+        self.refresh_hints()
+
+    @on(AskLine.Changed)
+    def _finding(self, event: AskLine.Changed) -> None:
+        self._found = find(event.text)
+        shown = [name for name in self._found if self.bench.draft.pro or _is_basic(name)]
+        if shown:
+            self._form.go_to(shown[0])
+
+    @on(AskLine.Answered)
+    def _find_answered(self) -> None:
+        if self._found:
+            if not self.bench.draft.pro and not any(_is_basic(name) for name in self._found):
+                self.action_pro()
+            shown = [name for name in self._found if self.bench.draft.pro or _is_basic(name)]
+            self._form.go_to(shown[0])
+        else:
+            self.bench.tell(_("No parameter has that name."))
+        self._form.rows.focus()
+        self.refresh_hints()
+
+    @on(AskLine.Dropped)
+    def _find_dropped(self) -> None:
+        self._form.rows.focus()
+        self.refresh_hints()
+
+    def action_next_found(self) -> None:
+        self._to_next([name for name in self._found if self.bench.draft.pro or _is_basic(name)])
+
+    def action_next_changed(self) -> None:
+        if not self.bench.draft.pro and self.bench.draft.pro_edits:
+            self.action_pro()
+        self._to_next([name for name in fields.fields() if name in self.bench.draft.edits])
+
+    def _to_next(self, names: list[str]) -> None:
+        if names:
+            at = names.index(self._form.current) if self._form.current in names else -1
+            self._form.go_to(names[(at + 1) % len(names)])
+
+    # -- the start --------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, exit_on_error=False, group="start")
+    async def action_start(self) -> None:
+        if not self.bench.opened.path:
+            self.bench.tell(_("Open a dataset first (1, then o)."))
+            return
+        row = await self.call("runs.submit", self.bench.draft.submit(self.bench.opened.path))
+        if row is not None:
+            self.bench.watch_run(row.id)
+
+
+def find(text: str) -> list[str]:
+    """The parameters one of whose names (title in either language, own name, kohya's) holds every word."""
+    words = text.lower().split()
+    if not words:
+        return []
+    found = []
+    for name, field in fields.fields().items():
+        names = f"{name} {field.title} {_(field.title)} {field.kohya}".lower()
+        if all(word in names for word in words):
+            found.append(name)
+    if not found and (close := fields.nearest(text.strip())):
+        found = [close]
+    return found
+
+
+def _is_basic(name: str) -> bool:
+    return fields.field(name).level == "basic"
+
+
+def _wrong(name: str, text: str) -> str:
+    """What is wrong with a text for a field, "" for nothing."""
+    try:
+        fields.parse(name, text)
+    except EngineError as error:
+        message, hint = i18n.told(error.info)
+        return f"{message} {hint}"
+    return ""

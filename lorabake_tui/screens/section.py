@@ -73,7 +73,15 @@ class Section(Screen[None], inherit_bindings=False):
         """The app, with its type."""
         return cast("LoRABake", self.app)
 
+    def rebuilt(self) -> None:
+        """The widgets were made anew, in another language: fill them as after mounting."""
+        self._fill()
+        self.facts_changed()
+
     def on_mount(self) -> None:
+        self._fill()
+
+    def _fill(self) -> None:
         self.query_one("#too-small", Static).update(
             _("LoRABake needs a terminal of at least {columns} × {rows}.").format(columns=MINIMUM[0], rows=MINIMUM[1])
         )

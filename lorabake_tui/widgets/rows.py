@@ -109,6 +109,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         columns: Sequence[Column],
         *,
         head: bool = True,
+        markable: bool = False,
         empty: str = "",
         id: str | None = None,
         classes: str | None = None,
@@ -116,6 +117,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
         self.head = head
+        self.markable = markable
         self.empty = empty
         self.shown: Sequence[int] = range(0)
         self.marks: set[int] = set()
@@ -283,10 +285,14 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             strip = self._strips[key] = self._paint(self._cells(row), look, width, marked=row in self.marks)
         return strip
 
+    @property
+    def _edge(self) -> int:
+        return 2 if self.markable else 1
+
     def _layout(self, width: int) -> tuple[int, ...]:
         shown = [column for column in self.columns if width >= column.shown_from]
         gaps = max(0, len(shown) - 1)
-        rest = width - 2 - gaps - sum(column.width for column in shown)
+        rest = width - self._edge - gaps - sum(column.width for column in shown)
         flexible = max(1, sum(1 for column in shown if not column.width))
         widths, spare = [], max(0, rest)
         for column in self.columns:
@@ -303,11 +309,10 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     def _paint(self, cells: Sequence[Cell], look: str, width: int, *, marked: bool = False) -> Strip:
         base = self._style(look)
         edge = "▌" if look == "row--cursor" else " "
-        segments = [
-            Segment(edge, base),
-            Segment("●" if marked else " ", base + self._style("row--marked", layer=True)),
-        ]
-        used = 2
+        segments = [Segment(edge, base)]
+        if self.markable:
+            segments.append(Segment("●" if marked else " ", base + self._style("row--marked", layer=True)))
+        used = self._edge
         for number, (column, room) in enumerate(zip(self.columns, self._widths, strict=False)):
             if not room or used >= width:
                 continue

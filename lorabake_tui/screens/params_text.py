@@ -1,0 +1,174 @@
+"""What the Params section writes: rows of the form, help of a field, the live figures. Values in, words out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.fields import Field, fields
+from engine.protocol.records import Estimate, ModelRow, PresetRow
+from lorabake_tui import i18n
+from lorabake_tui.commands.text import duration, size
+from lorabake_tui.draft import Draft
+from lorabake_tui.i18n import N_, _, ngettext
+from lorabake_tui.widgets.form import Entry
+from lorabake_tui.widgets.page import Block, Fact, Text
+
+TOP: dict[str, tuple[str, str]] = {
+    "dataset": (N_("Dataset"), N_("The folder of training images. Enter chooses another one.")),
+    "reg": (
+        N_("Regularisation set"),
+        N_(
+            "Pictures of the same kind of thing that are not your subject; they keep the model from forgetting "
+            "the rest (overfitting). Off is better for a first bake. Enter chooses a folder, Bksp takes it away."
+        ),
+    ),
+    "base": (
+        N_("Base model"),
+        N_(
+            "The model the LoRA is made for. LoRAs of different XL bases mostly do not work on each other, so "
+            "choose the one you will draw with."
+        ),
+    ),
+    "preset": (
+        N_("Preset"),
+        N_("Parameters that suit a theme and a base. What you change yourself is kept when you choose another."),
+    ),
+    "name": (N_("Name"), N_("What the bake and its files are called. Empty: as the folder of the dataset.")),
+}
+"""The rows above the parameters: title and help."""
+
+SOURCES = {
+    "probe": N_("time measured here"),
+    "history": N_("time from past bakes here"),
+    "model": N_("time is a guess"),
+}
+
+
+def written(value: Any) -> str:
+    """A value as it stands in the form and in the editor."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, float):
+        mantissa, exponent, power = (f"{value:.6g}" if value >= 1e-3 or not value else f"{value:e}").partition("e")
+        return f"{float(mantissa):g}e{int(power)}" if exponent else mantissa
+    return str(value)
+
+
+def entries(draft: Draft, dataset: str, base: ModelRow | None, preset: PresetRow | None) -> list[Entry]:
+    """The rows of the form: what the bake stands on, then its parameters, basic ones or all."""
+    rows = [
+        Entry("dataset", _(TOP["dataset"][0]), dataset or _("none"), faint=not dataset),
+        Entry("reg", _(TOP["reg"][0]), _tail(draft.reg) or _("off"), faint=not draft.reg),
+        Entry("base", _(TOP["base"][0]), (base.title or base.name) if base else _tail(draft.base)),
+        Entry("preset", _(TOP["preset"][0]), _(preset.title) if preset else draft.preset or _("none")),
+        Entry("name", _(TOP["name"][0]), draft.name or _("as the folder"), faint=not draft.name),
+    ]
+    group = ""
+    for field in fields().values():
+        if not draft.pro and field.level != "basic":
+            continue
+        if draft.pro and field.group != group:
+            group = field.group
+            rows += [Entry("", "", kind="space"), Entry("", _(group), kind="heading")]
+        elif not group:
+            group = " "
+            rows.append(Entry("", "", kind="space"))
+        rows.append(_entry(field, draft))
+    if not draft.pro:
+        count = draft.pro_edits
+        text = ngettext("{count} pro value set (p shows it)", "{count} pro values set (p shows them)", count)
+        rows += [Entry("", "", kind="space"), Entry("", text.format(count=count), kind="note")] if count else []
+    return rows
+
+
+def _entry(field: Field, draft: Draft) -> Entry:
+    value = draft.value(field.name)
+    applies = not draft.family or draft.family in field.families
+    return Entry(
+        field.name,
+        _(field.title),
+        written(value) if value != "" else _("empty"),
+        _(field.unit),
+        changed=field.name in draft.edits,
+        faint=value == "" or not applies,
+        kind="long" if field.kind == "str" else "value",
+    )
+
+
+def _tail(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def help_of(name: str, draft: Draft, problem: str = "") -> list[Block]:
+    """The help of a row: what is wrong with what is being typed, what it means, its range and names."""
+    blocks: list[Block] = [Text("✗ " + problem, "error")] if problem else []
+    if name in TOP:
+        return [*blocks, Text(_(TOP[name][1]))]
+    field = fields().get(name)
+    if field is None:
+        return blocks
+    blocks.append(Text(_(field.help)))
+    if draft.family and draft.family not in field.families:
+        blocks.append(Text(_("It has no effect on this base."), "warn"))
+    allowed = _("yes, no") if field.kind == "bool" else field.allowed
+    facts = [_("Allowed: {allowed}.").format(allowed=allowed)]
+    if name in draft.edits:
+        reference = written(getattr(draft.reference, name)) or _("empty")
+        facts.append(_("The preset says {value}.").format(value=reference))
+    if field.kohya != name:
+        facts.append(_("kohya: {name}.").format(name=field.kohya))
+    return [*blocks, Text(" ".join(facts), "faint")]
+
+
+def title_of(name: str) -> str:
+    """The title of a row."""
+    if name in TOP:
+        return _(TOP[name][0])
+    field = fields().get(name)
+    return _(field.title) if field else ""
+
+
+def figures(estimate: Estimate) -> list[Block]:
+    """The live figures: image views and optimizer steps, time, memory, disk, cost, and the notices."""
+    views = estimate.image_views
+    blocks: list[Block] = [Fact(_("Images"), str(estimate.images))]
+    if estimate.reg_images:
+        blocks.append(Fact(_("Regularisation images"), str(estimate.reg_images)))
+    blocks += [
+        Fact(_("Image views"), str(views), "strong"),
+        Fact(_("Steps per epoch"), str(estimate.steps_per_epoch)),
+        Fact(_("Optimizer steps"), str(estimate.optimizer_steps), "strong"),
+    ]
+    unknown = _("not known yet")
+    known = estimate.seconds is not None
+    blocks += [
+        Fact(
+            _("Time"), duration(estimate.seconds) if estimate.seconds is not None else unknown, "" if known else "faint"
+        ),
+        Fact(_("Memory"), size(estimate.memory_bytes) if estimate.memory_bytes is not None else unknown),
+        Fact(_("Disk"), size(estimate.disk_bytes)),
+    ]
+    if estimate.cost is not None:
+        blocks.append(Fact(_("Cost"), f"{estimate.cost:.2f} {estimate.currency}".strip()))
+    for notice in estimate.notices:
+        blocks += notice_text(notice)
+    return blocks
+
+
+def source_of(estimate: Estimate) -> str:
+    """Where the time comes from, in words."""
+    return _(SOURCES.get(estimate.source, "")) if estimate.seconds is not None else ""
+
+
+def notice_text(info: ErrorInfo, look: str = "warn") -> list[Block]:
+    """A notice or an error as text."""
+    message, hint = i18n.told(info)
+    sign = "⚠ " if look == "warn" else "✗ "
+    return [Text(""), Text(sign + message, look), *([Text(hint, "faint")] if hint else [])]
+
+
+def model_note(row: ModelRow) -> str:
+    """What distinguishes a base model in a list."""
+    family = {"sd15": "SD 1.5", "sdxl": "SDXL"}.get(row.family, row.family)
+    return family if row.present else family + " · " + _("not on this machine")
