@@ -46,6 +46,10 @@ SENTENCES: dict[str, Sentence] = {
     "caption_undecodable": Sentence(
         "The caption {file} is not UTF-8 text.", "Save it as UTF-8; until then it counts as empty."
     ),
+    "caption_too_long": Sentence(
+        "The caption {file} is longer than {limit} KiB, so it cannot be one.",
+        "Look into the file; until then it counts as empty.",
+    ),
     "caption_missing": Sentence("{file} has no caption.", "Tag it, or add a .txt file with the same name."),
     "caption_changed": Sentence(
         "The caption of {file} was changed by another program meanwhile.", "Look at it and edit again."
