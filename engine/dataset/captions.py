@@ -16,6 +16,9 @@ from engine.protocol.params import BakeParams
 EXTENSIONS = (".txt", ".caption")
 """Where a caption may stand, the first existing one counts; new captions are `.txt`."""
 
+MAX_BYTES = 64 * 1024
+"""A longer file is no caption: a text encoder reads some hundred bytes of it."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -28,8 +31,10 @@ def caption_path(image: Path) -> Path:
 def decode_caption(raw: bytes, file: str) -> str:
     """The text of a caption file: no byte-order mark, `\\n` as line end, no blank lines at the end.
 
-    Raises EngineError `caption_undecodable` for bytes that are not UTF-8.
+    Raises EngineError `caption_undecodable` for bytes that are not UTF-8, `caption_too_long` past `MAX_BYTES`.
     """
+    if len(raw) > MAX_BYTES:
+        raise EngineError("caption_too_long", file=file, limit=MAX_BYTES // 1024)
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
     except UnicodeDecodeError:
@@ -38,44 +43,54 @@ def decode_caption(raw: bytes, file: str) -> str:
 
 
 def read_caption(image: Path) -> str | None:
-    """The caption of an image file, None when it has none; raises EngineError `caption_undecodable`."""
+    """The caption of an image file, None when it has none.
+
+    Raises EngineError `caption_undecodable`, `caption_too_long` or `dataset_unreadable`.
+    """
     path = caption_path(image)
+    raw = _bytes_of(path)
+    return None if raw is None else decode_caption(raw, printable(path.name))
+
+
+def write_caption(image: Path, text: str, *, expected: str | None) -> bool:
+    """Give `image` the caption `text`; returns False when it was that already and no byte was written.
+
+    `expected` is what the editor started from (None: no caption file). Byte-order mark, line ends and a final
+    newline stay as they are. Raises EngineError `caption_changed` when the file says something else by now,
+    `caption_undecodable` rather than overwrite bytes that nobody could read, `caption_too_long`, or
+    `dataset_unwritable` when the folder refuses.
+    """
+    path = caption_path(image)
+    raw = _bytes_of(path)
+    current = None if raw is None else decode_caption(raw, printable(path.name))
+    wanted = printable(text).replace("\r\n", "\n").rstrip("\r\n")
+    if current == wanted:
+        return False
+    if current != expected:
+        raise EngineError("caption_changed", file=printable(image.name))
+    data = _encode(wanted, raw or b"")
+    if len(data) > MAX_BYTES:
+        raise EngineError("caption_too_long", file=printable(image.name), limit=MAX_BYTES // 1024)
     try:
-        raw = path.read_bytes()
+        # Others read captions too, so a new one is no secret of ours: 0644, unlike LoRABake's own files.
+        atomic_write(path, data, mode=None if raw is not None else 0o644)
+    except OSError as error:
+        raise EngineError(
+            "dataset_unwritable", path=printable(str(path.parent)), reason=error.strerror or str(error)
+        ) from None
+    return True
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EngineError(
             "dataset_unreadable", path=printable(str(path)), reason=error.strerror or str(error)
         ) from None
-    return decode_caption(raw, printable(path.name))
-
-
-def write_caption(image: Path, text: str, *, expected: str | None) -> bool:
-    """Give `image` the caption `text`; returns False when it was that already and no byte was written.
-
-    `expected` is what the editor started from (None: no caption file); raises EngineError `caption_changed`
-    when the file says something else by now, `caption_undecodable` when it would destroy undecodable bytes,
-    `dataset_unwritable` when the folder refuses. Byte-order mark, line ends and a final newline stay as they are.
-    """
-    path = caption_path(image)
-    try:
-        raw: bytes | None = path.read_bytes()
-    except FileNotFoundError:
-        raw = None
-    current = None if raw is None else decode_caption(raw, printable(path.name))
-    wanted = text.replace("\r\n", "\n").rstrip("\r\n")
-    if current == wanted:
-        return False
-    if current != expected:
-        raise EngineError("caption_changed", file=printable(image.name))
-    try:
-        atomic_write(path, _encode(wanted, raw or b""), mode=None if raw is not None else 0o644)
-    except OSError as error:
-        raise EngineError(
-            "dataset_unwritable", path=printable(str(path.parent)), reason=error.strerror or str(error)
-        ) from None
-    return True
 
 
 def _encode(text: str, before: bytes) -> bytes:

@@ -19,6 +19,8 @@ from engine.dataset.decode import EXTENSIONS, read_header
 from engine.dataset.names import inside, printable, to_name
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 
+_WORKERS = 4
+_CHUNK = 50
 _KOHYA_FOLDER = re.compile(r"(\d{1,4})_")
 
 
@@ -100,8 +102,9 @@ def scan(path: Path, *, previous: Dataset | None = None) -> Dataset:
         return _read(candidate, repeats.get(candidate.name), known, candidate.path in twins)
 
     # Threads hide the latency of a network disk; Pillow's header parsing itself holds the interpreter.
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        rows = list(pool.map(read, candidates))
+    chunks = [candidates[i : i + _CHUNK] for i in range(0, len(candidates), _CHUNK)]
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        rows = [row for chunk in pool.map(lambda chunk: [read(one) for one in chunk], chunks) for row in chunk]
     for _, trouble in rows:
         findings.extend(trouble)
     return Dataset(path=root, images=tuple(image for image, _ in rows), findings=findings)
@@ -131,7 +134,7 @@ def _walk(root: Path, findings: list[ErrorInfo]) -> Iterator[_Candidate]:
                 raise
             findings.append(_folder_unreadable(root / relative, error).info)
             continue
-        names = {entry.name for entry in entries}
+        beside = {entry.name: entry for entry in entries}
         for entry in entries:
             below = f"{relative}/{entry.name}" if relative else entry.name
             if entry.name.startswith(".") or entry.name == "__MACOSX":
@@ -143,13 +146,17 @@ def _walk(root: Path, findings: list[ErrorInfo]) -> Iterator[_Candidate]:
                 if entry.is_symlink() and not inside(root, Path(entry.path)):
                     findings.append(describe("path_outside", path=printable(below), root=printable(str(root))))
                 elif entry.is_file():
-                    yield _Candidate(to_name(below), below, entry.path, repeat, _caption_beside(entry, names))
+                    yield _Candidate(to_name(below), below, entry.path, repeat, _caption_beside(root, entry, beside))
 
 
-def _caption_beside(entry: os.DirEntry[str], names: set[str]) -> str | None:
-    stem = os.path.splitext(entry.name)[0]
-    found = next((stem + extension for extension in captions.EXTENSIONS if stem + extension in names), None)
-    return None if found is None else os.path.join(os.path.dirname(entry.path), found)
+def _caption_beside(root: Path, image: os.DirEntry[str], beside: dict[str, os.DirEntry[str]]) -> str | None:
+    stem = os.path.splitext(image.name)[0]
+    for extension in captions.EXTENSIONS:
+        entry = beside.get(stem + extension)
+        # A pipe or a device would block the reader for ever; a link may lead to anything.
+        if entry is not None and entry.is_file() and (not entry.is_symlink() or inside(root, Path(entry.path))):
+            return entry.path
+    return None
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -205,7 +212,8 @@ def _read(
     caption = None
     if candidate.caption is not None:
         try:
-            raw = Path(candidate.caption).read_bytes()
+            with open(candidate.caption, "rb") as file:
+                raw = file.read(captions.MAX_BYTES + 1)
             caption = captions.decode_caption(raw, os.path.splitext(candidate.name)[0] + ".txt")
         except EngineError as error:
             trouble.append(error.info)
