@@ -1,0 +1,198 @@
+"""What a LoRA file says about itself: kohya's `ss_*` fields and the `modelspec.*` block, all values strings.
+
+Hashes over the tensors are added by `kohya`, which has the tensors.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from engine import __version__
+from engine.dataset.captions import split_tags
+from engine.dataset.plan import BakePlan, Item
+from engine.models.model import DiffusionModel
+from engine.protocol.params import BakeParams
+from engine.protocol.records import Job
+from engine.train.schedule import warmup_steps
+
+_FREQUENCY_BYTES = 256 * 1024
+_BASES = {"sd15": ("sd_v1", "stable-diffusion-v1/lora"), "sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora")}
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """When and where in the bake the file is written; times are Unix seconds."""
+
+    epoch: int
+    step: int
+    started: float
+    finished: float
+
+
+def metadata(job: Job, plan: BakePlan, model: DiffusionModel, precision: str, moment: Moment) -> dict[str, str]:
+    """All fields for one file; `ss_tag_frequency` is cut to the commonest tags where it would grow past 256 KiB."""
+    values = _run(job, plan, precision, moment) | _network(job.params) | _model(job, model, moment)
+    values |= _loss(job.params) | _data(job, plan)
+    return {name: value if isinstance(value, str) else str(value) for name, value in values.items()}
+
+
+def _run(job: Job, plan: BakePlan, precision: str, moment: Moment) -> dict[str, Any]:
+    p = job.params
+    return {
+        "ss_output_name": job.name,
+        "ss_session_id": job.id,
+        "ss_training_started_at": moment.started,
+        "ss_training_finished_at": moment.finished,
+        "ss_training_comment": f"baked with LoRABake {__version__}",
+        "ss_seed": p.seed,
+        "ss_steps": moment.step,
+        "ss_epoch": moment.epoch,
+        "ss_num_epochs": plan.epochs,
+        "ss_max_train_steps": plan.optimizer_steps,
+        "ss_num_batches_per_epoch": plan.batches_per_epoch,
+        "ss_num_train_images": sum(i.repeat for i in plan.items if not i.reg),
+        "ss_num_reg_images": sum(i.repeat for i in plan.items if i.reg),
+        "ss_num_validation_images": len(plan.validation),
+        "ss_learning_rate": p.unet_lr,
+        "ss_unet_lr": p.unet_lr,
+        "ss_text_encoder_lr": p.text_encoder_lr,
+        "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={p.weight_decay:g})",
+        "ss_lr_scheduler": p.lr_scheduler,
+        "ss_lr_warmup_steps": warmup_steps(p, plan.optimizer_steps),
+        "ss_max_grad_norm": p.max_grad_norm,
+        "ss_gradient_accumulation_steps": p.gradient_accumulation,
+        "ss_gradient_checkpointing": p.gradient_checkpointing,
+        "ss_mixed_precision": "no" if precision == "fp32" else precision,
+        "ss_full_fp16": False,
+        "ss_fp8_base": False,
+        "ss_fp8_base_unet": False,
+        "ss_lowram": False,
+    }
+
+
+def _network(p: BakeParams) -> dict[str, Any]:
+    arguments = {"conv_dim": p.conv_dim, "conv_alpha": p.conv_alpha} if p.conv_dim else None
+    return {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": p.network_dim,
+        "ss_network_alpha": float(p.network_alpha or p.network_dim),
+        "ss_network_dropout": p.network_dropout or None,
+        "ss_scale_weight_norms": None,
+    } | ({"ss_network_args": json.dumps(arguments)} if arguments else {})
+
+
+def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
+    p = job.params
+    version, architecture = _BASES[model.family]
+    spec = {
+        "sai_model_spec": "1.0.1",
+        "architecture": architecture,
+        "implementation": "diffusers",
+        "implementation_version": f"lorabake/{__version__}",
+        "title": job.name,
+        "date": datetime.datetime.fromtimestamp(moment.finished, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        "resolution": f"{p.resolution}x{p.resolution}",
+        "prediction_type": "v" if model.prediction == "v_prediction" else "epsilon",
+    }
+    if p.clip_skip > 1 and model.family == "sd15":
+        spec["encoder_layer"] = str(p.clip_skip)
+    return {f"modelspec.{name}": value for name, value in spec.items()} | {
+        "ss_base_model_version": version,
+        "ss_v2": False,
+        "ss_sd_model_name": model.path.name,
+        "ss_new_vae_hash": model.vae_hash,
+        "ss_clip_skip": p.clip_skip,
+        "ss_max_token_length": None if p.max_token_length == 75 else p.max_token_length,
+        "ss_cache_latents": True,
+        "ss_zero_terminal_snr": bool(model.scheduler.get("rescale_betas_zero_snr")),
+    }
+
+
+def _loss(p: BakeParams) -> dict[str, Any]:
+    return {
+        "ss_noise_offset": p.noise_offset or None,
+        "ss_noise_offset_random_strength": False,
+        "ss_adaptive_noise_scale": None,
+        "ss_multires_noise_iterations": p.multires_noise_iterations or None,
+        "ss_multires_noise_discount": p.multires_noise_discount,
+        "ss_min_snr_gamma": p.min_snr_gamma or None,
+        "ss_ip_noise_gamma": None,
+        "ss_ip_noise_gamma_random_strength": False,
+        "ss_debiased_estimation": False,
+        "ss_loss_type": "l2",
+        "ss_huber_schedule": "snr",
+        "ss_huber_scale": 1.0,
+        "ss_huber_c": 0.1,
+        "ss_prior_loss_weight": p.prior_loss_weight,
+    }
+
+
+def _data(job: Job, plan: BakePlan) -> dict[str, Any]:
+    p = job.params
+    train = [item for item in plan.items if not item.reg]
+    reg = [item for item in plan.items if item.reg]
+    buckets = {
+        str(i): {"resolution": [row.width, row.height], "count": row.views} for i, row in enumerate(plan.buckets)
+    }
+    return {
+        "ss_dataset_dirs": json.dumps(_folders(train, job.dataset), ensure_ascii=False),
+        "ss_reg_dataset_dirs": json.dumps(_folders(reg, job.reg), ensure_ascii=False),
+        "ss_tag_frequency": tag_frequency(train, job.dataset, _FREQUENCY_BYTES),
+        "ss_bucket_info": json.dumps({"buckets": buckets}) if p.enable_bucket else "null",
+        "ss_batch_size_per_device": p.batch_size,
+        "ss_total_batch_size": p.batch_size,
+        "ss_resolution": (p.resolution, p.resolution),
+        "ss_enable_bucket": p.enable_bucket,
+        "ss_bucket_no_upscale": p.bucket_no_upscale,
+        "ss_min_bucket_reso": p.min_bucket_reso or None,
+        "ss_max_bucket_reso": p.max_bucket_reso or None,
+        "ss_shuffle_caption": p.shuffle_caption,
+        "ss_keep_tokens": p.keep_tokens,
+        "ss_caption_dropout_rate": p.caption_dropout_rate,
+        "ss_caption_dropout_every_n_epochs": 0,
+        "ss_caption_tag_dropout_rate": p.caption_tag_dropout_rate,
+        "ss_color_aug": False,
+        "ss_flip_aug": False,
+        "ss_random_crop": False,
+        "ss_face_crop_aug_range": None,
+        "ss_resize_interpolation": None,
+        "ss_validation_split": p.validation_split,
+        "ss_validation_seed": p.seed if p.validation_split else None,
+        "ss_validate_every_n_epochs": 1 if p.validation_split else None,
+        "ss_validate_every_n_steps": None,
+        "ss_max_validation_steps": None,
+    }
+
+
+def _folder(item: Item, root: str) -> str:
+    parent = PurePosixPath(item.image.name).parent.name
+    return parent or PurePosixPath(root).name
+
+
+def _folders(items: Sequence[Item], root: str) -> dict[str, dict[str, int]]:
+    repeats: dict[str, Counter[int]] = {}
+    for item in items:
+        repeats.setdefault(_folder(item, root), Counter())[item.repeat] += 1
+    return {
+        folder: {"n_repeats": counts.most_common(1)[0][0], "img_count": counts.total()}
+        for folder, counts in repeats.items()
+    }
+
+
+def tag_frequency(items: Sequence[Item], root: str, limit: int) -> str:
+    """JSON {folder: {tag: images}}, commonest first, with as many tags as fit `limit` bytes."""
+    counts: dict[str, Counter[str]] = {}
+    for item in items:
+        counts.setdefault(_folder(item, root), Counter()).update(split_tags(item.image.caption or ""))
+    kept = max((len(counter) for counter in counts.values()), default=0)
+    while True:
+        text = json.dumps({f: dict(c.most_common(kept)) for f, c in counts.items()}, ensure_ascii=False)
+        if len(text.encode()) <= limit or kept == 0:
+            return text
+        kept //= 2

@@ -1,0 +1,70 @@
+"""Which modules of a base model carry a LoRA, by kohya's rule (networks/lora.py), and their names in the file.
+
+Injection is `inject`; nothing here touches a weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from engine.protocol.params import BakeParams
+
+UNET_CLASSES = frozenset({"Transformer2DModel"})
+CONV_CLASSES = frozenset({"ResnetBlock2D", "Downsample2D", "Upsample2D"})
+TEXT_CLASSES = frozenset({"CLIPAttention", "CLIPSdpaAttention", "CLIPMLP"})
+
+UNET_PREFIX = "lora_unet"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module to adapt: its path inside its model, its name in the file, its rank and alpha."""
+
+    path: str
+    key: str
+    rank: int
+    alpha: float
+
+
+def unet_targets(unet: nn.Module, params: BakeParams) -> list[Target]:
+    """Every Linear and 1×1 convolution inside the transformer blocks; with `conv_dim` also the ResNets and samplers.
+
+    As in kohya's LoCon, 3×3 convolutions take `conv_dim` / `conv_alpha`, the Linear and 1×1 layers beside them
+    `network_dim` / `network_alpha`.
+    """
+    classes = UNET_CLASSES | (CONV_CLASSES if params.conv_dim else frozenset())
+    return list(_targets(unet, classes, UNET_PREFIX, params))
+
+
+def text_targets(encoder: nn.Module, prefix: str, params: BakeParams) -> list[Target]:
+    """Every Linear of the attentions and MLPs of a CLIP text encoder; the file keeps the level `text_model`."""
+    rooted = f"{prefix}" if hasattr(encoder, "text_model") else f"{prefix}_text_model"
+    return list(_targets(encoder, TEXT_CLASSES, rooted, params))
+
+
+def module_at(root: nn.Module, path: str) -> nn.Module:
+    """The module at a dotted path."""
+    return root.get_submodule(path)
+
+
+def by_key(targets: list[Target]) -> Mapping[str, Target]:
+    """Targets by their name in the file."""
+    return {target.key: target for target in targets}
+
+
+def _targets(root: nn.Module, classes: frozenset[str], prefix: str, params: BakeParams) -> Iterator[Target]:
+    alpha = params.network_alpha or params.network_dim
+    conv_alpha = params.conv_alpha or params.conv_dim
+    for path, module in root.named_modules():
+        if type(module).__name__ not in classes:
+            continue
+        for child_path, child in module.named_modules():
+            full = f"{path}.{child_path}".rstrip(".")
+            key = f"{prefix}_{full.replace('.', '_')}"
+            if isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1)):
+                yield Target(full, key, params.network_dim, float(alpha))
+            elif isinstance(child, nn.Conv2d) and params.conv_dim:
+                yield Target(full, key, params.conv_dim, float(conv_alpha))

@@ -1,0 +1,111 @@
+"""The base models a bake can start from: the known ones by name, those in the models folder, any other by path.
+
+Torch-free: what a file is, `sniff` tells; loading is `load`. Facts about known models stand in presets/bases.toml.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+
+import engine
+from engine import home, presets
+from engine.models.sniff import Sniffed, sniff
+from engine.protocol.errors import EngineError
+from engine.protocol.records import ModelRow
+
+DEMO = "demo"
+TRAINABLE = frozenset({"sd15"})
+"""Families that `engine.models.families` can load."""
+
+
+class Located(msgspec.Struct, frozen=True, kw_only=True):
+    """A base model on this machine; `row` is its line in the catalogue, None for one named by path."""
+
+    path: Path
+    family: str
+    row: ModelRow | None = None
+
+
+def list_models() -> list[ModelRow]:
+    """The known base models in the order of bases.toml, then whatever else lies in the models folder."""
+    known = presets.bases()
+    rows = [_known_row(base) for base in known.values()]
+    folder = home.models_dir()
+    for path in sorted(folder.iterdir()):
+        if path.name not in known and not path.name.startswith("."):
+            found = _sniffed(path)
+            if found is not None:
+                rows.append(
+                    ModelRow(
+                        name=path.name,
+                        kind="base",
+                        family=found.family,
+                        title=path.name,
+                        path=str(path),
+                        present=True,
+                        bytes=_size(path),
+                    )
+                )
+    return rows
+
+
+def locate(name_or_path: str) -> Located:
+    """The base model a person means: a name of the catalogue, or a path.
+
+    Raises EngineError `model_unknown`, `model_absent`, `model_not_base`, `model_unsupported` or `model_broken`.
+    """
+    row = next((row for row in list_models() if row.name == name_or_path), None)
+    if row is not None:
+        if not row.present:
+            raise EngineError("model_absent", name=row.name)
+        found = sniff(Path(row.path))
+    else:
+        path = Path(name_or_path).expanduser().absolute()
+        if not name_or_path or (not path.exists() and "/" not in name_or_path):
+            raise EngineError("model_unknown", name=name_or_path or "“”")
+        found = sniff(path)
+    if found.family not in TRAINABLE:
+        advice = "It is recognised but cannot be trained yet; name a Stable Diffusion 1.5 model."
+        raise EngineError("model_unsupported", path=found.path, kind=found.family.upper(), advice=advice)
+    return Located(path=found.path, family=found.family, row=row)
+
+
+def _known_row(base: presets.Base) -> ModelRow:
+    path = _demo_path() if base.name == DEMO else home.models_dir() / base.name
+    present = _sniffed(path) is not None
+    return ModelRow(
+        name=base.name,
+        kind="base",
+        family=base.family,
+        title=base.title,
+        path=str(path),
+        present=present,
+        bytes=_size(path) if present else base.bytes,
+        licence=base.licence,
+        resolution=base.resolution,
+        source=base.diffusers or base.hub,
+        note=base.note,
+    )
+
+
+def _demo_path() -> Path:
+    return Path(engine.__file__).parent / "demo" / "base"
+
+
+def _sniffed(path: Path) -> Sniffed | None:
+    try:
+        return sniff(path)
+    except EngineError:
+        return None
+
+
+def _size(path: Path) -> int:
+    return _folder_size(str(path), path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _folder_size(path: str, _changed: int) -> int:
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())

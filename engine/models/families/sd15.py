@@ -1,0 +1,125 @@
+"""Stable Diffusion 1.5 and everything of its layout, the embedded demo included, from a diffusers folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+from engine.models.model import DiffusionModel, Embedding, Frame, Posterior
+
+
+@dataclass
+class SD15(DiffusionModel):
+    """One CLIP text encoder, epsilon or v prediction, no extra conditioning."""
+
+    tokenizer: CLIPTokenizer
+
+    def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
+        """[B, 77 | 152 | 227, width]: windows of 75 tokens, each encoded on its own between BOS and EOS."""
+        encoder = self.text_encoders[0][1]
+        ids = windows(self.tokenizer, captions, max_token_length).to(self.device)
+        batch, count, length = ids.shape
+        output = encoder(ids.view(batch * count, length), output_hidden_states=clip_skip > 1)
+        if clip_skip > 1:
+            hidden = encoder.final_layer_norm(output.hidden_states[-clip_skip])
+        else:
+            hidden = output.last_hidden_state
+        hidden = hidden.view(batch, count, length, -1)
+        inner = hidden[:, :, 1:-1].reshape(batch, count * (length - 2), -1)
+        return Embedding(torch.cat([hidden[:, 0, :1], inner, hidden[:, -1, -1:]], dim=1))
+
+    @torch.no_grad()
+    def encode_image(self, pixels: Tensor) -> Posterior:
+        """One picture at a time, so that a latent never depends on what it was batched with."""
+        distribution = self.vae.encode(pixels[None].to(self.device, torch.float32)).latent_dist
+        return Posterior(distribution.mean[0], distribution.std[0])
+
+    def scale(self, latents: Tensor) -> Tensor:
+        """`(x - shift) · scaling_factor` of the VAE's config."""
+        return (latents - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """The inverse of `scale`, then the VAE, then to 0…1."""
+        raw = latents.to(self.device, torch.float32) / self.vae.config.scaling_factor
+        pixels = self.vae.decode(raw + (self.vae.config.shift_factor or 0.0)).sample
+        return (pixels / 2 + 0.5).clamp(0, 1)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:
+        """The U-Net sees noise, time and words; `frames` is for families that are told the crop."""
+        return self.unet(noisy, timesteps, encoder_hidden_states=embedding.hidden, return_dict=False)[0]
+
+
+def windows(tokenizer: CLIPTokenizer, captions: Sequence[str], max_token_length: int) -> Tensor:
+    """Token ids [B, windows, 77]: `max_token_length` / 75 windows of BOS, 75 tokens, EOS; longer text is cut."""
+    length = tokenizer.model_max_length
+    inner = length - 2
+    count = max_token_length // 75
+    ids = tokenizer(
+        list(captions),
+        padding="max_length",
+        truncation=True,
+        max_length=count * inner + 2,
+        return_tensors="pt",
+        add_special_tokens=True,
+    ).input_ids
+    middle = ids[:, 1:-1].view(len(captions), count, inner)
+    start = ids[:, :1, None].expand(-1, count, 1)
+    end = ids[:, -1:, None].expand(-1, count, 1)
+    return torch.cat([start, middle, end], dim=2)
+
+
+def load(
+    path: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    variants: dict[str, str | None],
+    scheduler: dict[str, Any],
+    vae_hash: str,
+) -> SD15:
+    """Read a checked folder; U-Net and text encoder in `dtype`, the VAE in fp32 (it runs once per picture)."""
+    unet = UNet2DConditionModel.from_pretrained(
+        path / "unet",
+        torch_dtype=dtype,
+        variant=variants["unet"],
+        local_files_only=True,
+        use_safetensors=True,
+    )
+    vae = AutoencoderKL.from_pretrained(
+        path / "vae",
+        torch_dtype=torch.float32,
+        variant=variants["vae"],
+        local_files_only=True,
+        use_safetensors=True,
+    )
+    encoder = CLIPTextModel.from_pretrained(
+        path / "text_encoder",
+        dtype=dtype,
+        variant=variants["text_encoder"],
+        local_files_only=True,
+        use_safetensors=True,
+        attn_implementation="sdpa",
+    )
+    tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
+    return SD15(
+        family="sd15",
+        path=path,
+        device=device,
+        dtype=dtype,
+        unet=unet.requires_grad_(False).to(device, memory_format=torch.channels_last),
+        vae=vae.requires_grad_(False).eval().to(device),
+        text_encoders=[("lora_te", encoder.requires_grad_(False).to(device))],
+        scheduler=scheduler,
+        vae_hash=vae_hash,
+        tokenizer=tokenizer,
+    )

@@ -1,0 +1,87 @@
+"""Loads a base model that `sniff` has recognised, offline and without a word on the console."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from engine.models.model import DiffusionModel
+from engine.models.sniff import sniff, weights_of
+from engine.protocol.errors import EngineError
+
+
+def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> DiffusionModel:
+    """The model at `path` with frozen weights in `dtype` on `device` (the VAE stays in fp32).
+
+    Raises EngineError `model_not_base`, `model_unsupported` or `model_broken`.
+    """
+    found = sniff(path)
+    _silence()
+    if found.family != "sd15":
+        raise EngineError(
+            "model_unsupported",
+            path=path,
+            kind="SDXL",
+            advice="SDXL is recognised but not trained yet; name a Stable Diffusion 1.5 model.",
+        )
+    try:
+        family = importlib.import_module(f"engine.models.families.{found.family}")
+        model: DiffusionModel = family.load(
+            path,
+            device=device,
+            dtype=dtype,
+            variants={part: _variant(path, part) for part in ("unet", "vae", "text_encoder")},
+            scheduler=_scheduler(path),
+            vae_hash=vae_hash(path),
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise EngineError("model_broken", path=path, reason=_first_line(error)) from error
+    return model
+
+
+def vae_hash(path: Path) -> str:
+    """A hash over the VAE's weights and the config fields that change latents; part of every latent's cache key."""
+    digest = hashlib.sha256()
+    config = json.loads((path / "vae" / "config.json").read_bytes())
+    digest.update(json.dumps(config, sort_keys=True).encode())
+    with open(weights_of(path, "vae"), "rb") as handle:
+        digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _scheduler(path: Path) -> dict[str, object]:
+    config = json.loads((path / "scheduler" / "scheduler_config.json").read_bytes())
+    if not isinstance(config, dict):
+        raise ValueError("scheduler_config.json is not an object")
+    return config
+
+
+def _variant(path: Path, part: str) -> str | None:
+    return "fp16" if ".fp16." in weights_of(path, part).name else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _silence() -> None:
+    # Both libraries read these at import; their progress bars would fill console.log.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", module=r"(diffusers|transformers|peft|huggingface_hub)\b")
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()

@@ -1,0 +1,104 @@
+"""What every family of base models offers to the trainer: encode pictures and words, predict, decode.
+
+The families fill it in; which files to read is their business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What the U-Net reads of captions: `hidden` [B, tokens, width], `pooled` [B, width] where the family has one."""
+
+    hidden: Tensor
+    pooled: Tensor | None = None
+
+    def to(self, device: torch.device) -> Embedding:
+        """The same on a device."""
+        pooled = None if self.pooled is None else self.pooled.to(device)
+        return Embedding(self.hidden.to(device), pooled)
+
+    @staticmethod
+    def cat(parts: Sequence[Embedding]) -> Embedding:
+        """Embeddings one under the other along the batch."""
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Embedding(torch.cat([part.hidden for part in parts]), torch.cat(pooled) if pooled else None)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a picture lies in its latent, in pixels: (height, width) before, (top, left) of the crop, (h, w) after."""
+
+    original: tuple[int, int]
+    crop: tuple[int, int]
+    target: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The VAE's answer to a picture: mean and standard deviation, [C, h, w] each, before scaling."""
+
+    mean: Tensor
+    std: Tensor
+
+
+@dataclass
+class DiffusionModel(ABC):
+    """A loaded base model with frozen weights, all on one device.
+
+    `text_encoders` pairs kohya's key prefix with the module; `scheduler` is scheduler_config.json.
+    """
+
+    family: str
+    path: Path
+    device: torch.device
+    dtype: torch.dtype
+    unet: nn.Module
+    vae: nn.Module
+    text_encoders: list[tuple[str, nn.Module]]
+    scheduler: dict[str, Any]
+    vae_hash: str
+
+    @property
+    def vae_factor(self) -> int:
+        """Pixels per latent cell along one side: 8 for the real models."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
+
+    @property
+    def size_multiple(self) -> int:
+        """Sides of a generated picture must be multiples of this many pixels, or the U-Net's halves do not meet."""
+        return self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
+
+    @property
+    def prediction(self) -> str:
+        """`epsilon` or `v_prediction`."""
+        return str(self.scheduler.get("prediction_type", "epsilon"))
+
+    @abstractmethod
+    def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
+        """Captions as the U-Net reads them; differentiable, on the model's device."""
+
+    @abstractmethod
+    def encode_image(self, pixels: Tensor) -> Posterior:
+        """Pixels [3, H, W] in -1…1 to the posterior of their latent, in fp32."""
+
+    @abstractmethod
+    def scale(self, latents: Tensor) -> Tensor:
+        """Raw latents to the range that the U-Net was trained on."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents [B, C, h, w] to pixels [B, 3, H, W] in 0…1, in fp32."""
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:
+        """The U-Net's prediction for noisy latents [B, C, h, w] at timesteps [B]."""

@@ -1,0 +1,125 @@
+"""Latents by content on disk and in memory, and text embeddings by caption: each computed once.
+
+A latent's key covers everything that decides it, so a stale one cannot be met: the image's bytes, how it is fitted
+to its bucket, the VAE. Chance (sampling the posterior) comes later, in `step`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from engine.dataset.buckets import Fit
+from engine.dataset.pixels import load_rgb
+from engine.dataset.plan import Item
+from engine.models.model import DiffusionModel, Embedding, Frame, Posterior
+from engine.protocol.errors import EngineError
+from engine.protocol.files import atomic_write, make_private_dir
+from engine.protocol.params import BakeParams
+
+_FORMAT = 1
+_EMBEDDING_BYTES = 1 << 30
+
+
+def latent_key(sha256: str, fit: Fit, vae_hash: str) -> str:
+    """The name of a cached latent."""
+    text = f"{_FORMAT}/{sha256}/{fit.bucket}/{fit.source}/{fit.resize}/{fit.crop}/{vae_hash}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def frame_of(fit: Fit) -> Frame:
+    """The fit as families that are told about size and crop want it (height before width)."""
+    left, top = fit.crop[0], fit.crop[1]
+    return Frame(
+        original=(fit.source[1], fit.source[0]),
+        crop=(int(top), int(left)),
+        target=(fit.bucket[1], fit.bucket[0]),
+    )
+
+
+class Latents:
+    """Reads posteriors from the cache folder, computes and stores what is missing there."""
+
+    def __init__(self, model: DiffusionModel, folder: Path) -> None:
+        self._model = model
+        self._folder = make_private_dir(folder)
+
+    def load(self, items: Sequence[Item], hashes: Sequence[str]) -> Iterator[Posterior]:
+        """The posterior of each item, in order, on the CPU.
+
+        Raises EngineError `image_unreadable` or `latent_nonfinite`. A cache that cannot be written is only slower.
+        """
+        for item, sha256 in zip(items, hashes, strict=True):
+            key = latent_key(sha256, item.fit, self._model.vae_hash)
+            path = self._folder / key[:2] / f"{key}.safetensors"
+            yield self._read(path) or self._compute(item, path)
+
+    def _read(self, path: Path) -> Posterior | None:
+        try:
+            tensors = safetensors.torch.load(path.read_bytes())
+            return Posterior(tensors["mean"], tensors["std"])
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def _compute(self, item: Item, path: Path) -> Posterior:
+        pixels = torch.from_numpy(np.array(load_rgb(item.image.path, item.fit)))
+        posterior = self._model.encode_image(pixels.permute(2, 0, 1).float() / 127.5 - 1)
+        mean, std = posterior.mean.cpu().contiguous(), posterior.std.cpu().contiguous()
+        if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all()):
+            raise EngineError("latent_nonfinite", file=item.image.name)
+        try:
+            make_private_dir(path.parent)
+            atomic_write(path, safetensors.torch.save({"mean": mean, "std": std}))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+                raise
+        return Posterior(mean, std)
+
+
+class Captions:
+    """Text embeddings: by caption from memory while the encoders are frozen, computed with gradients else."""
+
+    def __init__(self, model: DiffusionModel, params: BakeParams) -> None:
+        self._model = model
+        self._trained = params.text_encoder_lr > 0
+        self._options = {"clip_skip": params.clip_skip, "max_token_length": params.max_token_length}
+        self._kept: OrderedDict[str, Embedding] = OrderedDict()
+        self._bytes = 0
+
+    def __call__(self, captions: Sequence[str]) -> Embedding:
+        """The embeddings of a batch of captions."""
+        if self._trained:
+            return self._model.encode_text(captions, **self._options)
+        return Embedding.cat([self._frozen(caption) for caption in captions])
+
+    @torch.no_grad()
+    def plain(self, captions: Sequence[str]) -> Embedding:
+        """Embeddings without gradients, one caption at a time."""
+        return Embedding.cat([self._model.encode_text([caption], **self._options) for caption in captions])
+
+    def _frozen(self, caption: str) -> Embedding:
+        # One caption at a time: what it was batched with would change its last bits.
+        found = self._kept.get(caption)
+        if found is not None:
+            self._kept.move_to_end(caption)
+            return found
+        computed = self.plain([caption])
+        self._kept[caption] = computed
+        self._bytes += _size(computed)
+        while self._bytes > _EMBEDDING_BYTES and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return computed
+
+
+def _size(embedding: Embedding) -> int:
+    tensors: list[Tensor] = [embedding.hidden] + ([embedding.pooled] if embedding.pooled is not None else [])
+    return sum(tensor.nbytes for tensor in tensors)

@@ -1,0 +1,182 @@
+"""What is done between epochs: the LoRA file, the state, held-out loss, previews; also on demand within one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from engine.dataset.captions import first_line
+from engine.lora import kohya
+from engine.lora.metadata import Moment, metadata
+from engine.protocol import events
+from engine.protocol.files import atomic_write, make_private_dir
+from engine.protocol.journal import JournalWriter
+from engine.train import order, preview
+from engine.train.cache import frame_of
+from engine.train.control import Control
+from engine.train.faults import Stage
+from engine.train.report import Clock, Reporter
+from engine.train.setup import PREVIEWS, Setup
+from engine.train.step import draw
+
+VALIDATION_TIMESTEPS = 4
+
+
+class Closing:
+    """Closes epochs of one bake."""
+
+    def __init__(
+        self, setup: Setup, journal: JournalWriter, control: Control, stage: Stage, report: Reporter, clock: Clock
+    ) -> None:
+        self._setup = setup
+        self._journal = journal
+        self._control = control
+        self._stage = stage
+        self._report = report
+        self._clock = clock
+        self._started = setup.job.created
+        captions = [first_line(i.image.caption or "") for i in setup.plan.items if not i.reg]
+        self._pictures = preview.pictures(setup.params, [c for c in captions if c], PREVIEWS)
+
+    def baseline(self) -> None:
+        """Epoch 0: what the untouched base draws and how it does on the held-out images."""
+        setup = self._setup
+        with setup.network.disabled():
+            if setup.params.preview_every_epochs:
+                self._stage.enter("baseline")
+                self._preview(0, setup.run.epoch_dir(0), "preview")
+            self._validate(0)
+        setup.closed = 0
+
+    def epoch(self, epoch: int) -> None:
+        """Make everything an epoch leaves behind. Can be repeated: a resumed bake closes a half-closed epoch again."""
+        began = time.monotonic()
+        setup, params = self._setup, self._setup.params
+        self._report.flush()
+        last = epoch == params.epochs
+        self._stage.enter("save")
+        if last or epoch % params.save_every_epochs == 0:
+            self._save_lora(epoch)
+        self.save_state()
+        self._validate(epoch)
+        if params.preview_every_epochs and (last or epoch % params.preview_every_epochs == 0):
+            self._stage.enter("preview")
+            self._preview(epoch, setup.run.epoch_dir(epoch), "preview")
+        setup.closed = epoch
+        self.save_state()
+        self._report.closed(time.monotonic() - began)
+
+    def save_state(self) -> None:
+        """Write the state to resume from. Raises EngineError `nonfinite_loss` before a bad one could be written."""
+        self._report.flush()
+        size = self._setup.save_state(self._clock.seconds)
+        self._journal.emit(
+            events.Checkpoint,
+            kind="state",
+            epoch=max(0, self._setup.closed),
+            step=self._setup.step,
+            path=self._setup.run.relative(self._setup.run.state_dir),
+            bytes=size,
+        )
+        self._journal.sync()
+
+    def preview_now(self, epoch: int) -> None:
+        """Previews of the weights as they are in the middle of `epoch`."""
+        self._report.flush()
+        self._stage.enter("preview")
+        self._preview(epoch, self._setup.run.epoch_dir(epoch), f"step-{self._setup.step}")
+        self._stage.enter("train")
+        self._report.interrupted()
+
+    def files(self) -> list[str]:
+        """The LoRA files of all epochs that exist, relative to the run's folder."""
+        run, name = self._setup.run, self._setup.name
+        paths = [run.lora_file(epoch, name) for epoch in range(1, self._setup.params.epochs + 1)]
+        return [run.relative(path) for path in paths if path.exists()]
+
+    def _save_lora(self, epoch: int) -> None:
+        setup = self._setup
+        path = setup.run.lora_file(epoch, setup.name)
+        make_private_dir(path.parent)
+        moment = Moment(epoch=epoch, step=setup.step, started=self._started, finished=time.time())
+        texts = metadata(setup.job, setup.plan, setup.model, setup.compute.precision, moment)
+        saved = kohya.save(path, setup.network, texts)
+        setup.delivery.copy(epoch, path)
+        self._journal.emit(
+            events.Checkpoint,
+            kind="epoch",
+            epoch=epoch,
+            step=setup.step,
+            path=setup.run.relative(path),
+            bytes=saved.bytes,
+            sha256=saved.sha256,
+        )
+        self._journal.sync()
+
+    def _preview(self, epoch: int, folder: Path, stem: str) -> None:
+        setup = self._setup
+        setup.train_mode(False)
+        drawn = preview.draw(
+            setup.model,
+            self._pictures,
+            setup.captions.plain,
+            setup.params,
+            setup.compute,
+            self._tick(setup.params.preview_steps),
+        )
+        setup.train_mode(True)
+        make_private_dir(folder)
+        for index, (picture, data) in enumerate(zip(self._pictures, drawn, strict=True), 1):
+            path = folder / f"{stem}-{index}.png"
+            atomic_write(path, data)
+            if stem == "preview":
+                setup.delivery.copy(epoch, path)
+            self._journal.emit(
+                events.Preview,
+                epoch=epoch,
+                step=setup.step,
+                index=index,
+                path=setup.run.relative(path),
+                seed=picture.seed,
+                prompt=picture.prompt,
+            )
+
+    def _tick(self, total: int):  # type: ignore[no-untyped-def]
+        done = 0
+        told = time.monotonic()
+
+        def tick() -> None:
+            nonlocal done, told
+            self._control.check()
+            if time.monotonic() - told > 1.0:
+                told = time.monotonic()
+                self._journal.emit(events.Progress, phase=self._stage.name, done=done, total=total)
+            done += 1
+
+        return tick
+
+    @torch.no_grad()
+    def _validate(self, epoch: int) -> None:
+        """Mean unweighted error of the held-out images at fixed timesteps with fixed noise (trainers.md, item 15)."""
+        setup = self._setup
+        if not setup.held_out:
+            return
+        self._stage.enter("validate")
+        setup.train_mode(False)
+        count = setup.loss.timesteps
+        steps = [(2 * i + 1) * count // (2 * VALIDATION_TIMESTEPS) for i in range(VALIDATION_TIMESTEPS)]
+        total = 0.0
+        for number, (item, posterior) in enumerate(zip(setup.plan.validation, setup.held_out, strict=True)):
+            self._control.check()
+            generator = order.generator(setup.params.seed, "validation", number)
+            draws = [
+                draw(posterior, setup.model, setup.params, count, generator, timestep=timestep) for timestep in steps
+            ]
+            with setup.compute.autocast():
+                words = setup.captions.plain([first_line(item.image.caption or "")] * len(steps))
+                errors, _ = setup.loss.errors(draws, words, [frame_of(item.fit)] * len(steps))
+            total += float(errors.mean())
+        setup.train_mode(True)
+        self._journal.emit(events.Validation, epoch=epoch, step=setup.step, loss=total / len(setup.held_out))

@@ -1,0 +1,87 @@
+"""Listens to what a person asks of the bake, acknowledges it, and says when to stop. Knows no tensor.
+
+The asking is `engine.protocol.control`; acting is the loop.
+"""
+
+from __future__ import annotations
+
+import time
+
+from engine.protocol.control import Action, Command, ControlReader
+from engine.protocol.events import Ack
+from engine.protocol.journal import JournalWriter
+
+_POLL_SECONDS = 0.2
+
+
+class Stopped(Exception):
+    """Unwinds to the end of the bake because a person asked for it."""
+
+
+class Control:
+    """The open requests of a run."""
+
+    def __init__(self, reader: ControlReader, journal: JournalWriter) -> None:
+        self._reader = reader
+        self._journal = journal
+        self._open: dict[str, list[str]] = {}
+        self._paused = False
+
+    def wants(self, action: Action) -> bool:
+        """Whether `action` was asked for and is not done."""
+        return action in self._open
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the bake should end at the next step."""
+        return self.wants("stop") or self.wants("stop_now")
+
+    def poll(self) -> None:
+        """Read and acknowledge new requests."""
+        for command in self._reader.poll():
+            self._take(command)
+
+    def check(self) -> None:
+        """Poll; raises Stopped when a stop was asked for. Called between steps and inside long phases."""
+        self.poll()
+        if self.stopping:
+            raise Stopped
+
+    def check_now(self) -> None:
+        """Poll; raises Stopped only when the current step is not to be finished either."""
+        self.poll()
+        if self.wants("stop_now"):
+            raise Stopped
+
+    def done(self, *actions: Action) -> None:
+        """Acknowledge requests as carried out."""
+        for action in actions:
+            for re in self._open.pop(action, []):
+                self._journal.emit(Ack, re=re, action=action, state="done")
+
+    def hold(self) -> None:
+        """Stand still until somebody asks to resume; raises Stopped when somebody asks to stop instead."""
+        self._paused = True
+        self.done("pause")
+        try:
+            while not self.wants("resume"):
+                self.check()
+                time.sleep(_POLL_SECONDS)
+            self.done("resume")
+        finally:
+            self._paused = False
+
+    def _take(self, command: Command) -> None:
+        senseless = (command.action == "resume" and not (self._paused or self.wants("pause"))) or (
+            command.action == "pause" and (self._paused or self.stopping)
+        )
+        state = "ignored" if senseless else "accepted"
+        self._journal.emit(Ack, re=command.id, action=command.action, state=state)
+        if senseless:
+            return
+        if command.action == "resume" and not self._paused:
+            # Asked to resume before the pause took effect: the two cancel each other.
+            self._open.setdefault("resume", []).append(command.id)
+            self.done("pause", "resume")
+            return
+        self._open.setdefault(command.action, []).append(command.id)

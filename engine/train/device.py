@@ -1,0 +1,67 @@
+"""Which device and number format a bake computes in, and what makes it repeatable there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+import torch
+
+from engine.protocol.params import BakeParams
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The device, the type of the frozen weights and of the arithmetic, and its name as in the parameters."""
+
+    device: torch.device
+    dtype: torch.dtype
+    precision: str
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Lets fp32 LoRA weights meet half-precision activations; nothing in fp32."""
+        if self.dtype == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    @property
+    def name(self) -> str:
+        """The device in words."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """fp16 gradients vanish unless the loss is scaled up; the other types need nothing."""
+        return torch.amp.GradScaler(self.device.type) if self.dtype == torch.float16 else None
+
+
+def choose(params: BakeParams) -> Compute:
+    """The GPU where there is one. `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on a processor."""
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    precision = params.precision
+    if precision == "auto":
+        precision = "fp32"
+        if device.type == "cuda":
+            precision = "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
+    return Compute(device, _DTYPES[precision], precision)
+
+
+def usable_threads() -> int:
+    """Processor threads that this process may use; OMP_NUM_THREADS wins."""
+    wished = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wished) if wished.isdigit() and int(wished) > 0 else len(os.sched_getaffinity(0))
+
+
+def make_repeatable(threads: int) -> None:
+    """The same sums in the same order every time. The number of threads decides how sums are split."""
+    torch.set_num_threads(threads)
+    if not torch.cuda.is_available():
+        # On a GPU this would forbid the fast attention kernels; there a resumed bake is close, not equal.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True

@@ -1,0 +1,63 @@
+"""What can go wrong in a bake, as sentences: memory, disk, and the stage it happened in. Journals before it unwinds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import traceback
+from collections.abc import Iterator
+
+import torch
+
+from engine.protocol import events
+from engine.protocol.errors import EngineError
+from engine.protocol.journal import JournalWriter
+from engine.protocol.records import Job
+from engine.runs.folder import RunFolder
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CPU_MEMORY = ("not enough memory", "can't allocate memory", "std::bad_alloc")
+
+
+class Stage:
+    """The phase a bake is in, told to the journal."""
+
+    def __init__(self, journal: JournalWriter) -> None:
+        self._journal = journal
+        self.name = "prepare"
+        self.device = "CPU"
+
+    def enter(self, name: str, plan: events.Plan | None = None) -> None:
+        """Begin the phase `name` (one of `events.Phase`)."""
+        self.name = name
+        self._journal.emit(events.Phase, name=name, plan=plan)
+
+
+@contextlib.contextmanager
+def journaled(run: RunFolder, job: Job, journal: JournalWriter, stage: Stage) -> Iterator[None]:
+    """Inside, a failure becomes an `error` event and an EngineError; what is no known failure passes unchanged."""
+    try:
+        yield
+    except Exception as error:
+        known = _known(error, run, job, stage)
+        if known is None:
+            raise
+        if known is not error:
+            traceback.print_exception(error)
+        # A full disk may refuse this line too; the worker then tells it by its exit status.
+        with contextlib.suppress(OSError):
+            journal.emit(events.Error, error=known.info)
+            journal.sync()
+        raise known from None
+
+
+def _known(error: Exception, run: RunFolder, job: Job, stage: Stage) -> EngineError | None:
+    if isinstance(error, EngineError):
+        return error
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return EngineError("disk_full", recoverable=True, path=run.path, run=run.id)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MEMORY)
+    ):
+        return EngineError("out_of_memory", device=stage.device, phase=stage.name, batch_size=job.params.batch_size)
+    return None

@@ -1,0 +1,175 @@
+"""The bake: one loop from the frozen job to the finished epochs, to be read from top to bottom.
+
+Mathematics is in `noise`, `weighting`, `schedule`, `step`; chance in `order`; what happens between epochs in
+`closing`; files in `cache`, `checkpoint` and `engine.lora.kohya`. The process around it is `engine.worker`.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from engine.dataset.captions import render_caption
+from engine.protocol import events
+from engine.protocol.control import ControlReader
+from engine.protocol.journal import JournalWriter
+from engine.protocol.records import Job
+from engine.runs.folder import RunFolder
+from engine.train import faults, order
+from engine.train.cache import frame_of
+from engine.train.closing import Closing
+from engine.train.control import Control, Stopped
+from engine.train.optim import set_rates
+from engine.train.report import Clock, Reporter
+from engine.train.schedule import factor
+from engine.train.setup import Setup, prepare
+from engine.train.step import draw
+
+SAVE_SECONDS = 60.0
+"""A crash costs at most about this much training."""
+
+
+def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReader) -> None:
+    """Bake `job` in `run`, or go on where an earlier boot left it; journals everything, `finished` included.
+
+    Raises EngineError for a failure, after its `error` event.
+    """
+    requests, stage = Control(control, journal), faults.Stage(journal)
+    with faults.journaled(run, job, journal, stage):
+        try:
+            setup = prepare(run, job, journal, requests, stage)
+        except Stopped:
+            requests.done("stop", "stop_now")
+            journal.emit(events.Finished, reason="stopped")
+            return
+        clock = Clock(setup.elapsed)
+        report = Reporter(journal, clock, setup.plan.optimizer_steps, scaled=setup.scaler is not None)
+        closing = Closing(setup, journal, requests, stage, report, clock)
+        try:
+            _train(setup, journal, requests, stage, report, closing, clock)
+            reason = "done"
+        except Stopped:
+            setup.optimizer.zero_grad()
+            if setup.step:
+                closing.save_state()
+            reason = "stopped"
+        requests.done("stop", "stop_now")
+        journal.emit(
+            events.Finished,
+            reason=reason,
+            epoch=max(0, setup.closed),
+            step=setup.step,
+            seconds=clock.seconds,
+            files=closing.files(),
+            out=setup.delivery.folder,
+        )
+        journal.sync()
+
+
+def _train(
+    setup: Setup,
+    journal: JournalWriter,
+    requests: Control,
+    stage: faults.Stage,
+    report: Reporter,
+    closing: Closing,
+    clock: Clock,
+) -> None:
+    """From wherever `setup` stands to the last epoch; raises Stopped between steps when asked to."""
+    params, plan = setup.params, setup.plan
+    setup.train_mode(True)
+    if setup.closed < 0:
+        closing.baseline()
+    saved = time.monotonic()
+    for epoch in range(setup.closed + 1, params.epochs + 1):
+        stage.enter("train")
+        steps = order.epoch_steps(plan, params, epoch)
+        for batches in steps[setup.step - (epoch - 1) * plan.steps_per_epoch :]:
+            _obey(setup, journal, requests, report, closing, clock, epoch)
+            rates = set_rates(setup.optimizer, factor(params, setup.step + 1, plan.optimizer_steps))
+            numbers = _take_step(setup, epoch, batches, requests)
+            setup.step += 1
+            files = [plan.items[view.item].image.name for batch in batches for view in batch]
+            report.step(setup.step, epoch, numbers, rates, files, params.epochs - epoch + 1)
+            if time.monotonic() - saved > SAVE_SECONDS:
+                closing.save_state()
+                saved = time.monotonic()
+        closing.epoch(epoch)
+        saved = time.monotonic()
+
+
+def _take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: Control) -> Tensor:
+    """One optimizer step over micro-batches, each image counting the same; returns [loss, gradient norm], unread."""
+    samples = sum(map(len, batches))
+    total = torch.zeros((), device=setup.compute.device)
+    for number, batch in enumerate(batches):
+        requests.check_now()
+        if setup.params.network_dropout:
+            torch.manual_seed(order.seed_for(setup.params.seed, "dropout", setup.step, number))
+        loss = _loss(setup, epoch, batch) * (len(batch) / samples)
+        (setup.scaler.scale(loss) if setup.scaler else loss).backward()
+        total += loss.detach()
+    if setup.scaler:
+        setup.scaler.unscale_(setup.optimizer)
+    limit = setup.params.max_grad_norm or float("inf")
+    norm = torch.nn.utils.clip_grad_norm_(setup.trainable, limit)
+    if setup.scaler:
+        setup.scaler.step(setup.optimizer)
+        setup.scaler.update()
+    else:
+        setup.optimizer.step()
+    setup.optimizer.zero_grad()
+    return torch.stack([total, norm])
+
+
+def _loss(setup: Setup, epoch: int, batch: order.Batch) -> Tensor:
+    """The loss of a micro-batch; all chance comes from (seed, epoch, image, repeat)."""
+    params = setup.params
+    items = [setup.plan.items[view.item] for view in batch]
+    draws = [
+        draw(
+            setup.posteriors[view.item],
+            setup.model,
+            params,
+            setup.loss.timesteps,
+            order.generator(params.seed, "sample", epoch, *view),
+        )
+        for view in batch
+    ]
+    captions = [
+        render_caption(item.image.caption or "", params, order.rng(params.seed, "caption", epoch, *view))
+        for item, view in zip(items, batch, strict=True)
+    ]
+    counts = [params.prior_loss_weight if item.reg else 1.0 for item in items]
+    with setup.compute.autocast():
+        words = setup.captions(captions)
+        return setup.loss(draws, words, [frame_of(item.fit) for item in items], counts)
+
+
+def _obey(
+    setup: Setup,
+    journal: JournalWriter,
+    requests: Control,
+    report: Reporter,
+    closing: Closing,
+    clock: Clock,
+    epoch: int,
+) -> None:
+    """Do what was asked since the last step; raises Stopped."""
+    requests.check()
+    if requests.wants("save_now"):
+        closing.save_state()
+        requests.done("save_now")
+    if requests.wants("preview_now"):
+        closing.preview_now(epoch)
+        requests.done("preview_now")
+    if requests.wants("pause"):
+        closing.save_state()
+        clock.stop()
+        journal.emit(events.Paused, step=setup.step)
+        requests.hold()
+        journal.emit(events.Resumed, step=setup.step, epoch=epoch)
+        clock.start()
+        report.interrupted()

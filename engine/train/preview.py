@@ -1,0 +1,141 @@
+"""Draws previews with the weights in training: four pictures in one batch, seeds fixed over all epochs.
+
+Which prompts, when, and where the files go is the loop's business.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from engine.models.model import DiffusionModel, Embedding, Frame
+from engine.protocol.params import BakeParams, Sampler
+from engine.train.device import Compute
+
+_SCHEDULERS: dict[Sampler, tuple[str, str, dict[str, Any]]] = {
+    "euler_a": ("scheduling_euler_ancestral_discrete", "EulerAncestralDiscreteScheduler", {}),
+    "euler": ("scheduling_euler_discrete", "EulerDiscreteScheduler", {}),
+    "dpmpp_2m_karras": (
+        "scheduling_dpmsolver_multistep",
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True},
+    ),
+    "ddim": (
+        "scheduling_ddim",
+        "DDIMScheduler",
+        {"clip_sample": False, "set_alpha_to_one": False, "timestep_spacing": "leading", "steps_offset": 1},
+    ),
+    "unipc": ("scheduling_unipc_multistep", "UniPCMultistepScheduler", {}),
+}
+_NOISE_FIELDS = (
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "prediction_type",
+    "rescale_betas_zero_snr",
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What to draw: a prompt and the seed of its noise."""
+
+    prompt: str
+    seed: int
+
+
+def pictures(params: BakeParams, captions: Sequence[str], count: int = 4) -> list[Picture]:
+    """The previews of every epoch: `preview_prompt`, or the captions of the first images; seed + 1, + 2, …"""
+    prompts = [params.preview_prompt] if params.preview_prompt.strip() else list(captions[:count]) or [""]
+    return [Picture(prompts[i % len(prompts)], params.seed + i + 1) for i in range(count)]
+
+
+def make_sampler(name: Sampler, noise: dict[str, Any]) -> Any:
+    """A sampler with the base's noise schedule and its own way of spacing timesteps.
+
+    Only the noise fields are taken over: made from another scheduler's whole config, it would inherit that one's
+    spacing and offset.
+    """
+    file, kind, own = _SCHEDULERS[name]
+    cls = getattr(import_module(f"diffusers.schedulers.{file}"), kind)
+    return cls(**{field: noise[field] for field in _NOISE_FIELDS if noise.get(field) is not None}, **own)
+
+
+@torch.no_grad()
+def draw(
+    model: DiffusionModel,
+    wanted: Sequence[Picture],
+    words: Callable[[Sequence[str]], Embedding],
+    params: BakeParams,
+    compute: Compute,
+    tick: Callable[[], None],
+) -> list[bytes]:
+    """PNG files of the pictures, drawn as one batch. `tick` is called before every denoising step and may raise."""
+    side = max(model.size_multiple, params.resolution // model.size_multiple * model.size_multiple)
+    sampler = make_sampler(params.preview_sampler, model.scheduler)
+    sampler.set_timesteps(params.preview_steps, device=model.device)
+    generators = [torch.Generator().manual_seed(picture.seed) for picture in wanted]
+    cells = side // model.vae_factor
+    shape = (1, int(model.unet.config.in_channels), cells, cells)  # type: ignore[union-attr, arg-type]
+    noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
+    latents = noise.to(model.device) * sampler.init_noise_sigma
+    frame = Frame(original=(side, side), crop=(0, 0), target=(side, side))
+    prompts = [picture.prompt for picture in wanted]
+    guided = params.preview_cfg > 1
+    with compute.autocast():
+        embedding = words([params.preview_negative] * len(wanted) + prompts if guided else prompts)
+    frames = [frame] * len(embedding.hidden)
+    was_training = model.unet.training
+    model.unet.eval()
+    try:
+        for timestep in sampler.timesteps:
+            tick()
+            doubled = torch.cat([latents, latents]) if guided else latents
+            scaled = sampler.scale_model_input(doubled, timestep).to(model.dtype)
+            with compute.autocast():
+                predicted = model.predict(scaled, timestep.expand(len(scaled)), embedding, frames).float()
+            if guided:
+                without, with_words = predicted.chunk(2)
+                predicted = without + params.preview_cfg * (with_words - without)
+            options = {"generator": generators} if params.preview_sampler in ("euler_a", "ddim") else {}
+            latents = sampler.step(predicted, timestep, latents, return_dict=False, **options)[0]
+        return [_png(model, latent, picture, params) for latent, picture in zip(latents, wanted, strict=True)]
+    finally:
+        model.unet.train(was_training)
+
+
+def _png(model: DiffusionModel, latent: torch.Tensor, picture: Picture, params: BakeParams) -> bytes:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    pixels = (model.decode(latent[None])[0].permute(1, 2, 0) * 255).round().to("cpu", torch.uint8)
+    image = Image.fromarray(pixels.numpy())
+    info = PngInfo()
+    info.add_itxt("parameters", _infotext(picture, params, image.size))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def _infotext(picture: Picture, params: BakeParams, size: tuple[int, int]) -> str:
+    """The settings in the form that A1111 and its relatives read out of a picture."""
+    names = {
+        "euler_a": "Euler a",
+        "euler": "Euler",
+        "dpmpp_2m_karras": "DPM++ 2M Karras",
+        "ddim": "DDIM",
+        "unipc": "UniPC",
+    }
+    negative = f"Negative prompt: {params.preview_negative}\n" if params.preview_negative else ""
+    return (
+        f"{picture.prompt}\n{negative}Steps: {params.preview_steps}, Sampler: {names[params.preview_sampler]}, "
+        f"CFG scale: {params.preview_cfg:g}, Seed: {picture.seed}, Size: {size[0]}x{size[1]}, "
+        f"Clip skip: {params.clip_skip}"
+    )

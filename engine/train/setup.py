@@ -1,0 +1,238 @@
+"""Everything a bake works with, built once per boot: plan, model, network, optimizer, latents, and where it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor
+
+from engine import home
+from engine.dataset.manifest import freeze, thaw
+from engine.dataset.plan import BakePlan, make_plan
+from engine.dataset.scan import scan
+from engine.lora.inject import Network, inject
+from engine.models.catalogue import locate
+from engine.models.load import load_model
+from engine.models.model import DiffusionModel, Posterior
+from engine.protocol import events
+from engine.protocol.errors import EngineError
+from engine.protocol.fields import notices
+from engine.protocol.journal import JournalWriter
+from engine.protocol.params import BakeParams
+from engine.protocol.records import Job, ManifestEntry
+from engine.runs.folder import RunFolder, safe_name
+from engine.train import checkpoint
+from engine.train.cache import Captions, Latents
+from engine.train.checkpoint import Progress
+from engine.train.control import Control
+from engine.train.deliver import Delivery
+from engine.train.device import Compute, choose, make_repeatable, usable_threads
+from engine.train.faults import Stage
+from engine.train.optim import load_state_tensors, make_optimizer, state_tensors
+from engine.train.step import Loss
+
+PREVIEWS = 4
+_PROGRESS_SECONDS = 0.5
+
+
+@dataclass
+class Setup:
+    """A bake in memory. `step`, `closed`, `elapsed` are the only things that change: steps taken, epochs closed
+    (−1: the baseline is not drawn), seconds trained before this boot."""
+
+    run: RunFolder
+    job: Job
+    name: str
+    plan: BakePlan
+    compute: Compute
+    threads: int
+    delivery: Delivery
+    fingerprint: str
+    model: DiffusionModel
+    network: Network
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler | None
+    loss: Loss
+    captions: Captions
+    posteriors: list[Posterior]
+    held_out: list[Posterior]
+    step: int = 0
+    closed: int = -1
+    elapsed: float = 0.0
+    resumed: bool = False
+
+    @property
+    def params(self) -> BakeParams:
+        """The job's parameters."""
+        return self.job.params
+
+    @property
+    def trainable(self) -> list[Tensor]:
+        """Every tensor the optimizer moves."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def train_mode(self, training: bool) -> None:
+        """Dropout and gradient checkpointing act only while training."""
+        self.model.unet.train(training)
+        for _, encoder in self.model.text_encoders:
+            encoder.train(training)
+
+    def save_state(self, elapsed: float) -> int:
+        """Write the state to resume from; returns its bytes. Raises OSError when the disk is full."""
+        scale = {} if self.scaler is None else {k: float(v) for k, v in self.scaler.state_dict().items()}
+        progress = Progress(
+            step=self.step,
+            closed=self.closed,
+            elapsed=elapsed,
+            threads=self.threads,
+            fingerprint=self.fingerprint,
+            scaler=scale,
+        )
+        memory = state_tensors(self.optimizer, self.network)
+        return checkpoint.save(self.run.state_dir, progress, self.network.tensors(), memory)
+
+
+def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, stage: Stage) -> Setup:
+    """Build a `Setup` and bring it to where the last boot left the bake.
+
+    Raises EngineError for everything that is wrong with job, dataset, base model or state; Stopped when asked to.
+    """
+    stage.enter("prepare")
+    params = job.params
+    if params.unet_lr == 0 and params.text_encoder_lr == 0:
+        raise EngineError("nothing_to_train")
+    base = locate(job.base)
+    manifest = run.read_manifest() or _freeze(run, job)
+    plan = thaw(manifest, params)
+    name = safe_name(job.name)
+    delivery = Delivery(run, job.out, name)
+    delivery.prepare(params.epochs, PREVIEWS)
+    state = _state(run, journal)
+    fingerprint = _fingerprint(job, manifest)
+    if state is not None:
+        checkpoint.check(run.id, state.progress, fingerprint)
+    threads = state.progress.threads if state else usable_threads()
+    make_repeatable(threads)
+    compute = choose(params)
+    stage.device = compute.name
+    control.check()
+
+    stage.enter("load", _told(plan, params, base.path.name, base.family, compute, None))
+    model = load_model(base.path, device=compute.device, dtype=compute.dtype)
+    network = inject(model, params)
+    if params.gradient_checkpointing:
+        _checkpoint_gradients(model, params)
+    setup = Setup(
+        run=run,
+        job=job,
+        name=name,
+        plan=plan,
+        compute=compute,
+        threads=threads,
+        delivery=delivery,
+        fingerprint=fingerprint,
+        model=model,
+        network=network,
+        optimizer=make_optimizer(network, params),
+        scaler=compute.scaler(),
+        loss=Loss(model, params),
+        captions=Captions(model, params),
+        posteriors=[],
+        held_out=[],
+    )
+    if state is None:
+        _tell_notices(job, base.family, plan, journal)
+    else:
+        _restore(setup, state)
+        journal.emit(events.Resumed, step=setup.step, epoch=max(0, setup.closed))
+    control.check()
+
+    stage.enter("cache", _told(plan, params, base.path.name, base.family, compute, network))
+    _cache(setup, [entry.sha256 for entry in manifest], journal, control)
+    return setup
+
+
+def _freeze(run: RunFolder, job: Job) -> list[ManifestEntry]:
+    reg = scan(Path(job.reg)) if job.reg else None
+    manifest = freeze(make_plan(scan(Path(job.dataset)), reg, job.params))
+    run.write_manifest(manifest)
+    return manifest
+
+
+def _state(run: RunFolder, journal: JournalWriter) -> checkpoint.State | None:
+    state, broken = checkpoint.latest(run.state_dir)
+    for file in broken:
+        info = EngineError("state_broken", file=file).info
+        journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)
+    return state
+
+
+def _restore(setup: Setup, state: checkpoint.State) -> None:
+    try:
+        setup.network.load_tensors(state.weights)
+        load_state_tensors(setup.optimizer, setup.network, state.optimizer)
+    except (KeyError, ValueError) as error:
+        raise EngineError("state_mismatch", run=setup.run.id, reason=f"its tensors differ ({error})") from None
+    if setup.scaler is not None and state.progress.scaler:
+        kept = state.progress.scaler
+        setup.scaler.load_state_dict(
+            kept | {name: int(kept[name]) for name in kept if name.startswith(("_growth_t", "growth_i"))}
+        )
+    setup.step, setup.closed = state.progress.step, state.progress.closed
+    setup.elapsed = state.progress.elapsed
+
+
+def _fingerprint(job: Job, manifest: list[ManifestEntry]) -> str:
+    facts = [job.base, msgspec.to_builtins(job.params)]
+    facts += [[e.sha256, e.caption, e.repeat, e.reg, e.validation] for e in manifest]
+    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
+
+
+def _checkpoint_gradients(model: DiffusionModel, params: BakeParams) -> None:
+    model.unet.enable_gradient_checkpointing()  # type: ignore[operator]
+    if params.text_encoder_lr > 0:
+        for _, encoder in model.text_encoders:
+            # The reentrant kind would see no input that needs a gradient and train nothing.
+            encoder.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+
+
+def _cache(setup: Setup, hashes: list[str], journal: JournalWriter, control: Control) -> None:
+    items = [*setup.plan.items, *setup.plan.validation]
+    latents = Latents(setup.model, home.cache_dir() / "latents")
+    told = time.monotonic()
+    for number, posterior in enumerate(latents.load(items, hashes), 1):
+        (setup.posteriors if number <= len(setup.plan.items) else setup.held_out).append(posterior)
+        if time.monotonic() - told > _PROGRESS_SECONDS or number == len(items):
+            told = time.monotonic()
+            journal.emit(events.Progress, phase="cache", done=number, total=len(items))
+        control.check()
+
+
+def _told(
+    plan: BakePlan, params: BakeParams, base: str, family: str, compute: Compute, network: Network | None
+) -> events.Plan:
+    return events.Plan(
+        images=sum(not item.reg for item in plan.items),
+        reg_images=sum(item.reg for item in plan.items),
+        image_views=plan.image_views,
+        epochs=plan.epochs,
+        steps=plan.optimizer_steps,
+        steps_per_epoch=plan.steps_per_epoch,
+        previews_per_epoch=PREVIEWS if params.preview_every_epochs else 0,
+        base=base,
+        family=family,
+        device=compute.name,
+        precision=compute.precision,
+        network_modules=len(network.modules) if network else 0,
+        trainable_parameters=network.parameter_count() if network else 0,
+    )
+
+
+def _tell_notices(job: Job, family: str, plan: BakePlan, journal: JournalWriter) -> None:
+    for info in notices(job.params, family, reg=plan.reg.used > 0):
+        journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)
