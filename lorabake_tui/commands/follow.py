@@ -33,6 +33,7 @@ class Follower:
         self.row: RunRow | None = None
         self._fold = RunFold("")
         self._caught_up = False
+        self._at_finish = False
         self._ended = False
 
     def push(self, message: Push) -> None:
@@ -50,14 +51,12 @@ class Follower:
         self._take_rows(await client.call("runs.subscribe"))
         watched: RunRow = await client.call("runs.watch", WatchParams(run=row.id))
         self.row = watched
-        while not self._over():
-            message = await self._pushes.get()
-            if message is None:
-                raise ClientError(describe("engine_lost"))
-            if isinstance(message, Batch) and message.run == row.id:
-                self._take_batch(message)
-            elif isinstance(message, RunsChanged):
-                self._take_rows(message.runs)
+        await self._until(self._over)
+        if not self._ended and not self._at_finish:
+            # The list said it before the journal did: read the journal's end before believing that all is told.
+            self._caught_up = False
+            await client.call("runs.watch", WatchParams(run=row.id, seq=self._fold.seq))
+            await self._until(self._told_all)
         await client.call("runs.unwatch", RunParams(run=row.id))
         return self._close()
 
@@ -72,7 +71,7 @@ class Follower:
         """Ctrl+C while following: the run goes on, and how to come back to it."""
         if self._lines is not None:
             self._lines.clear()
-        if self.row is not None:
+        if self.row is not None and self.row.state in _GOING:
             run = self.row.id
             complain(
                 _("{name} goes on without this viewer.").format(name=self.row.name or run),
@@ -80,20 +79,39 @@ class Follower:
             )
         return INTERRUPTED
 
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._take(await self._pushes.get())
+
+    def _take(self, message: Push | None) -> None:
+        if message is None:
+            raise ClientError(describe("engine_lost"))
+        if isinstance(message, RunsChanged):
+            self._take_rows(message.runs)
+        elif isinstance(message, Batch) and self.row is not None and message.run == self.row.id:
+            self._take_batch(message)
+
     def _over(self) -> bool:
         return self._ended or (self._caught_up and self.row is not None and self.row.state not in _GOING)
+
+    def _told_all(self) -> bool:
+        waiting_for_finish = self.row is not None and self.row.finished is not None
+        return self._at_finish or (self._caught_up and not waiting_for_finish)
 
     def _take_batch(self, batch: Batch) -> None:
         for raw in batch.events:
             line = bytes(raw)
-            if self._json:
-                sys.stdout.buffer.write(line + b"\n")
             event = decode_event(line)
-            if event is None or not self._fold.add(event):
+            new = event is not None and self._fold.add(event)
+            if self._json and (new or event is None):
+                sys.stdout.buffer.write(line + b"\n")
+            if event is None or not new:
                 continue
             if self._lines is not None:
                 self._lines.event(event, self._fold)
-            self._ended = batch.live and isinstance(event, Finished)
+            self._at_finish = isinstance(event, Finished)
+            # The first live batch still holds the end of the history, where an earlier boot may have finished.
+            self._ended = self._caught_up and self._at_finish
         if self._json:
             sys.stdout.buffer.flush()
         self._caught_up = self._caught_up or batch.live
@@ -116,7 +134,7 @@ class Follower:
         view, row = self._fold.view(), self.row
         assert row is not None
         finished = view.finished
-        reason = finished.reason if finished is not None and self._ended else row.state
+        reason = finished.reason if finished is not None and self._at_finish else row.state
         code = {"done": OK, "stopped": INTERRUPTED, "cancelled": INTERRUPTED}.get(reason, FAILED)
         if self._lines is not None:
             self._lines.clear()
@@ -125,7 +143,8 @@ class Follower:
             elif reason == "cancelled":
                 print(_("{name} was cancelled.").format(name=plain(row.name or row.id)))
             out = finished.out if finished is not None else ""
-            print("\n".join(made(view, Path(row.dir), out)))
+            for line in made(view, Path(row.dir), out):
+                print(line)
         if code == FAILED:
             failure = view.error.error if view.error is not None else row.error
             _tell_failure(failure, row)

@@ -44,6 +44,8 @@ PHASES = {
 }
 _REDRAW_SECONDS = 0.2
 _BAR = 24
+_LONG = 50
+"""A stage of fewer items than this gets one line, a longer one a line per tenth."""
 
 
 class Lines:
@@ -106,14 +108,15 @@ class Lines:
     def _phase(self, event: Phase) -> None:
         if event.plan is not None:
             self.say(plain(plan_line(event.plan)))
-        if event.name != "train" and not self._live:
+        # Training tells its steps and saving its file, so neither needs a line of its own.
+        if event.name not in ("train", "save") and not self._live:
             self.say(_(PHASES.get(event.name, event.name)))
 
     def _progress(self, event: Progress) -> None:
-        if self._live or not event.total:
+        if self._live or event.total < _LONG:
             return
         tenth = event.done * 10 // event.total
-        if event.done == event.total or (event.total >= 50 and tenth != self._tenth):
+        if tenth != self._tenth:
             self.say(f"{_(PHASES.get(event.phase, event.phase))}  {event.done}/{event.total}")
         self._tenth = tenth if event.done < event.total else -1
 
