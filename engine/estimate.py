@@ -15,7 +15,7 @@ from engine.calibration import Facts
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import Dataset, scan
 from engine.protocol import fields
-from engine.protocol.errors import EngineError, ErrorInfo, describe
+from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.messages import EstimateParams
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Estimate
@@ -121,20 +121,13 @@ def _precision(params: BakeParams, device: str) -> str:
 
 def _base(name: str) -> _Base:
     """What a base is, by name or path; raises EngineError `model_unknown` or why the path is no base model."""
+    entry = presets.bases().get(name)
+    if entry is not None:  # downloaded or not, its layout is known
+        return _Base("demo" if name == "demo" else entry.family, entry.family, None)
     from engine.models.catalogue import locate
 
-    entry = presets.bases().get(name)
-    try:
-        located = locate(name)
-    except EngineError:
-        if entry is None:
-            raise
-        return _Base(_kind(name, entry.family), entry.family, None)  # known, and not downloaded yet
-    return _Base(_kind(name, located.family), located.family, located.path)
-
-
-def _kind(name: str, family: str) -> str:
-    return "demo" if name == "demo" else family
+    located = locate(name)
+    return _Base(located.family, located.family, located.path)
 
 
 def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str]:

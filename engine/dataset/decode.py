@@ -9,7 +9,7 @@ import io
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from engine.dataset.names import printable
 from engine.protocol.errors import EngineError
@@ -32,52 +32,51 @@ class Header(NamedTuple):
     height: int
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, name: str) -> Header:
     """The size of an image without decoding it; a file whose end looks cut off is decoded to be sure.
 
-    Raises EngineError `image_unreadable` or `image_too_large`.
+    `name` is what messages call it. Raises EngineError `image_unreadable` or `image_too_large`.
     """
     try:
         with open(path, "rb") as file:
-            image = open_image(file, path)
-            complete = _looks_complete(file, image.format or "")
-            if not complete:
-                load(image, path)
+            image = open_image(file, name)
+            if not _looks_complete(file, image.format or ""):
+                load(image, name)
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from None
+        raise _unreadable(name, error.strerror or str(error)) from None
     width, height = image.size
     return Header(height, width) if orientation(image) >= 5 else Header(width, height)
 
 
-def open_image(file: BinaryIO, path: Path) -> Image.Image:
+def open_image(file: BinaryIO, name: str) -> Image.Image:
     """A lazily opened image; raises EngineError `image_unreadable` or `image_too_large` (see `MAX_MEGAPIXELS`)."""
     from PIL import Image
 
     # Pillow's own limit warns through the global warnings module and hides the size; ours is below.
     Image.MAX_IMAGE_PIXELS = None
     if os.fstat(file.fileno()).st_size == 0:
-        raise _unreadable(path, "the file is empty")
+        raise _unreadable(name, "the file is empty")
     try:
         image = Image.open(file, formats=FORMATS)
     except Exception as error:  # parsers of hostile files fail in every way there is
-        raise _unreadable(path, _reason(error)) from None
+        raise _unreadable(name, _reason(error)) from None
     width, height = image.size
     if width * height > MAX_MEGAPIXELS * 1_000_000:
         raise EngineError(
             "image_too_large",
-            file=printable(path.name),
+            file=name,
             megapixels=round(width * height / 1e6),
             limit=MAX_MEGAPIXELS,
         )
     return image
 
 
-def load(image: Image.Image, path: Path) -> None:
+def load(image: Image.Image, name: str) -> None:
     """Decode all pixels; raises EngineError `image_unreadable` for a truncated or damaged file."""
     try:
         image.load()
     except Exception as error:  # as above
-        raise _unreadable(path, _reason(error)) from None
+        raise _unreadable(name, _reason(error)) from None
 
 
 def orientation(image: Image.Image) -> int:
@@ -91,8 +90,8 @@ def orientation(image: Image.Image) -> int:
     raw = image.info.get("exif")
     if not isinstance(raw, bytes):
         return 1
-    with suppress(Exception):
-        exif = Image.Exif()
+    with suppress(Exception):  # parsers of hostile files fail in every way there is
+        exif: Any = Image.Exif()  # type: ignore[no-untyped-call]
         exif.load(raw)
         value = exif.get(_ORIENTATION_TAG, 1)
         if isinstance(value, int) and 1 <= value <= 8:
@@ -121,5 +120,5 @@ def _reason(error: Exception) -> str:
     return text[0][:120] if text and text[0] else type(error).__name__
 
 
-def _unreadable(path: Path, reason: str) -> EngineError:
-    return EngineError("image_unreadable", file=printable(path.name), reason=reason)
+def _unreadable(name: str, reason: str) -> EngineError:
+    return EngineError("image_unreadable", file=name, reason=reason)

@@ -53,20 +53,21 @@ def upright_rgb(path: Path, *, within: Size | None = None) -> tuple[Image.Image,
 
     With `within` a JPEG may come smaller (its decoder halves cheaply), but never smaller than fits `within`.
     """
+    name = printable(path.name)
     try:
         with open(path, "rb") as file:
-            image = open_image(file, path)
+            image = open_image(file, name)
             turned = orientation(image)
             full = image.size[::-1] if turned >= 5 else image.size
             if within is not None:
                 size = fitting(full, within)
                 image.draft("RGB", size[::-1] if turned >= 5 else size)
-            load(image, path)
+            load(image, name)
     except FileNotFoundError:
-        raise EngineError("image_missing", file=printable(path.name)) from None
+        raise EngineError("image_missing", file=name) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise EngineError("image_unreadable", file=printable(path.name), reason=reason) from None
+        raise EngineError("image_unreadable", file=name, reason=reason) from None
     return _upright(_flat(image), turned), full
 
 

@@ -65,7 +65,8 @@ def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> Bake
     """The plan of a bake; raises EngineError `dataset_no_image` when no usable image with a repeat is left."""
     sizes = tuple(bucket_sizes(params))
     held = _held_out(dataset.usable, params)
-    train, validation = [], []
+    train: list[Item] = []
+    validation: list[Item] = []
     for image in dataset.usable:
         repeat = params.repeat if image.set_repeat is None else image.set_repeat
         if repeat == 0:

@@ -203,9 +203,9 @@ def _read(
         if before is not None and before.usable and (before.bytes, before.mtime_ns) == (size, mtime):
             width, height = before.width, before.height
         else:
-            width, height = read_header(path)
+            width, height = read_header(path, candidate.name)
     except EngineError as error:
-        trouble.append(describe(error.info.code, **{**error.info.args, "file": candidate.name}))
+        trouble.append(error.info)
     except OSError as error:
         reason = error.strerror or str(error)
         trouble.append(describe("image_unreadable", file=candidate.name, reason=reason))
