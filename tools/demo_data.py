@@ -238,7 +238,8 @@ def _ink_clothes(rng: random.Random) -> tuple[list, str, str]:
         strings = f'<path d="M425 925V1040M540 925V1040" stroke="{light}" stroke-width="22" fill="none"/>'
         return [tag, kind], hood, shirt + strings
     elif kind == "scarf":
-        wrap = "M300 850C380 920 590 920 660 845C700 880 705 930 670 965C570 1010 390 1010 300 960C265 925 270 880 300 850Z"
+        wrap = ("M300 850C380 920 590 920 660 845C700 880 705 930 670 965"
+                "C570 1010 390 1010 300 960C265 925 270 880 300 850Z")
         other = _jitter(rng, rng.choice(list(CLOTHES.values())))
         return [tag, kind], "", (f'<path d="{body}" fill="{other}" {ink}/><path d="{wrap}" fill="{colour}" {ink}/>')
     elif kind == "collared shirt":
@@ -295,7 +296,8 @@ def ink(rng: random.Random, character: bool = False, aspect: float = 1.0) -> Dra
         tags.append("hair flower")
     blush = ""
     if rng.random() < 0.15:
-        blush = "".join(f'<ellipse cx="{x}" cy="640" rx="52" ry="30" fill="#f4506a" opacity=".55"/>' for x in (420, 668))
+        cheek = '<ellipse cx="%d" cy="640" rx="52" ry="30" fill="#f4506a" opacity=".55"/>'
+        blush = cheek % 420 + cheek % 668
         tags.append("blush")
     elif rng.random() < 0.1:
         options["frecklesProbability"] = 100
