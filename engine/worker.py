@@ -29,7 +29,7 @@ from engine.runs.launch import ensure_runner
 from engine.runs.runner import EXIT_LOCKED
 from engine.runs.tail import Tail, last_event
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Controls(ControlReader):
