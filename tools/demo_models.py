@@ -30,7 +30,11 @@ FILLERS = (
     "blurry", "cute", "beautiful", "a picture of", "a photo of", "drawing", "art", "avatar", "face", "character",
     "signature", "watermark", "jpeg artifacts", "cropped", "8k", "official art", "sketch", "painting of",
 )
-SYLLABLES = ["ka", "ki", "ku", "ke", "ko", "sa", "shi", "su", "se", "so", "ta", "chi", "tsu", "te", "to", "na", "ni", "nu", "ne", "no", "ha", "hi", "fu", "he", "ho", "ma", "mi", "mu", "me", "mo", "ya", "yu", "yo", "ra", "ri", "ru", "re", "ro", "wa", "n", "ga", "gi", "gu", "go", "za", "ji", "zu", "da", "do", "ba", "bi", "bo", "lo", "la", "el", "an", "on", "ix", "ar", "ya", "th", "st", "qu", "vi"]
+SYLLABLES = (
+    "ka", "ki", "ku", "ko", "sa", "shi", "su", "so", "ta", "chi", "tsu", "to", "na", "ni", "nu", "ne", "no", "ha",
+    "hi", "fu", "ho", "ma", "mi", "mu", "me", "mo", "ya", "yu", "yo", "ra", "ri", "ru", "re", "ro", "wa", "n", "ga",
+    "gi", "go", "za", "ji", "zu", "da", "do", "ba", "bi", "bo", "lo", "la", "el", "an", "on", "ix", "ar", "th", "qu",
+)
 
 
 def invented_word(rng: random.Random) -> str:
