@@ -129,11 +129,14 @@ def _nearest(width: int, height: int, sizes: tuple[Size, ...]) -> Size:
 def _own_bucket(width: int, height: int, params: BakeParams) -> Size:
     """The picture's own size, shrunk to the area of the resolution where larger, rounded down to the step."""
     limits = bucket_range(params)
+    step, area = limits.step, max(params.resolution, limits.step) ** 2
     scale = min(1.0, params.resolution / math.sqrt(width * height))
-    longest = max(limits.longest, limits.step)
 
-    def side(length: int) -> int:
+    def side(length: int, longest: int) -> int:
         # The small term keeps 511.9999… that should be 512 from losing a whole step.
-        return min(longest, max(limits.step, int(length * scale + 1e-6) // limits.step * limits.step))
+        return min(longest, max(step, int(length * scale + 1e-6) // step * step))
 
-    return side(width), side(height)
+    short = side(min(width, height), limits.longest)
+    # A sliver is widened to one step, so its length may have to give way.
+    long = side(max(width, height), min(limits.longest, area // short // step * step))
+    return (short, long) if width <= height else (long, short)

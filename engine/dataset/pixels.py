@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.dataset import thumbs
 from engine.dataset.buckets import Fit, Size
 from engine.dataset.decode import load, open_image, orientation
 from engine.dataset.names import locate, printable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_PICTURE_SIDE = 1024
 """Pictures for the terminal are never larger, so that one always fits a line of the wire."""
+_CHEAP_BYTES = 100_000
+"""Smaller files are decoded faster than the cache is managed."""
 
 
 def load_rgb(path: Path, fit: Fit) -> NDArray[np.uint8]:
@@ -115,7 +118,7 @@ def picture(root: Path, file: str, width: int, height: int) -> Picture:
 
     path = locate(root, file)
     within = min(max(1, width), MAX_PICTURE_SIDE), min(max(1, height), MAX_PICTURE_SIDE)
-    image, full = upright_rgb(path, within=within)
+    image, full = _reduced(path, within)
     size = fitting(full, within)
     if image.size != size:
         shrinks = image.size[0] > size[0]
@@ -123,3 +126,26 @@ def picture(root: Path, file: str, width: int, height: int) -> Picture:
         image = image.resize(size, method)
     data = zlib.compress(image.tobytes(), 1)
     return Picture(width=size[0], height=size[1], data=data, full_width=full[0], full_height=full[1])
+
+
+def _reduced(path: Path, within: Size) -> tuple[Image.Image, Size]:
+    """The picture at least as large as fits `within`, from the cache where that saves work, and its full size."""
+    from PIL import Image
+
+    try:
+        stat = path.stat()
+    except OSError:
+        raise EngineError("image_missing", file=printable(path.name)) from None
+    if max(within) > thumbs.SIDE or stat.st_size < _CHEAP_BYTES:
+        return upright_rgb(path, within=within)
+    key = thumbs.key_of(path, stat)
+    cached = thumbs.load(key)
+    if cached is not None:
+        return cached
+    box = (thumbs.SIDE, thumbs.SIDE)
+    image, full = upright_rgb(path, within=box)
+    if max(full) <= thumbs.SIDE:
+        return image, full
+    image = image.resize(fitting(full, box), Image.Resampling.HAMMING, reducing_gap=2.0)
+    thumbs.store(key, image, full)
+    return image, full
