@@ -22,6 +22,7 @@ from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.messages import DatasetRows, PathParams, Push, RunsChanged
 from engine.protocol.records import LIVE_STATES, RunRow
 from lorabake_tui import i18n, keys
+from lorabake_tui.catalogue import Catalogue
 from lorabake_tui.client import ClientError, EngineClient, State
 from lorabake_tui.draft import Draft
 from lorabake_tui.i18n import _
@@ -77,6 +78,7 @@ class LoRABake(App[None], inherit_bindings=False):
         self.store = Store()
         self.opened = OpenedDataset()
         self.draft = Draft()
+        self.catalogue = Catalogue(self.engine.call, self.draft)
         self.run_in_view = run
         self._first_dataset = dataset
 
@@ -133,9 +135,30 @@ class LoRABake(App[None], inherit_bindings=False):
             self.store.set_runs(rows)
         self.changed.publish(None)
         await self.call("device.subscribe")
-        if self._first_dataset:
-            path, self._first_dataset = self._first_dataset, ""
+        path = self._first_dataset or self.opened.path
+        self._first_dataset = ""
+        if path and not self.opened.complete:
             self.open_dataset(path)
+        await self._load_catalogue()
+
+    async def _load_catalogue(self) -> None:
+        try:
+            await self.catalogue.load()
+            await self.catalogue.stand(self.opened.count)
+        except ClientError as failure:
+            self.tell_error(failure.info)
+        self.changed.publish(None)
+
+    def stand(self) -> None:
+        """Resolve the draft's preset anew: its base, its preset or the dataset changed."""
+        self.run_worker(self._stand(), exclusive=True, exit_on_error=False, group="stand")
+
+    async def _stand(self) -> None:
+        try:
+            await self.catalogue.stand(self.opened.count)
+        except ClientError as failure:
+            self.tell_error(failure.info)
+        self.changed.publish(None)
 
     def _take_push(self, push: Push) -> None:
         self.store.push(push)
@@ -160,6 +183,8 @@ class LoRABake(App[None], inherit_bindings=False):
             return
         self.opened = opened = OpenedDataset(summary)
         self.changed.publish(None)
+        if self.catalogue.presets:
+            self.stand()
         offset: int | None = 0
         while offset is not None:
             page = await self.call("dataset.rows", DatasetRows(path=summary.path, offset=offset))
@@ -169,10 +194,9 @@ class LoRABake(App[None], inherit_bindings=False):
             offset = page.next
             self.changed.publish(None)
 
-    async def open_demo(self) -> None:
+    def open_demo(self) -> None:
         """Open the sample dataset, which lies beside the embedded base model."""
-        models = await self.call("models.list")
-        demo = next((row for row in models or () if row.name == "demo" and row.kind == "base"), None)
+        demo = next((row for row in self.catalogue.models if row.name == "demo"), None)
         if demo is not None:
             self.open_dataset(str(Path(demo.path).parent / "dataset"))
 

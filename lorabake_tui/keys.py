@@ -91,7 +91,7 @@ LIST: tuple[Action, ...] = (
 )
 
 DIALOG: tuple[Action, ...] = (
-    Action("dialog.accept", "enter", N_("Take it"), N_("Take what is written or chosen."), palette=False),
+    Action("dialog.accept", "enter", N_("OK"), N_("Take what is written or chosen."), palette=False),
     Action("dialog.cancel", "escape", N_("Back"), N_("Close without changing anything."), palette=False),
     Action("dialog.up", "up", N_("Up"), N_("Choose the row above."), palette=False),
     Action("dialog.down", "down", N_("Down"), N_("Choose the row below."), palette=False),
@@ -178,7 +178,14 @@ QUEUE: tuple[Action, ...] = (
 )
 
 MONITOR: tuple[Action, ...] = (
-    Action("monitor.pause", "p", N_("Pause"), N_("Pause the bake after this step, or let it go on."), footer=1),
+    Action("monitor.pause", "p", N_("Pause"), N_("Pause the bake after this step; its state is saved."), footer=1),
+    Action(
+        "monitor.resume",
+        "r",
+        N_("Resume"),
+        N_("Let a paused, held, stopped or failed bake go on from where it is."),
+        footer=1,
+    ),
     Action("monitor.stop", "s", N_("Stop"), N_("Finish the step, save, and end the bake."), footer=2),
     Action("monitor.stop_now", "S", N_("Stop now"), N_("End the bake at once, without saving.")),
     Action("monitor.save_now", "w", N_("Save now"), N_("Save a state to resume from after this step."), footer=5),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from engine.protocol.errors import SENTENCES, describe
 from engine.protocol.records import DatasetPage, DatasetSummary, ImageRow
+from lorabake_tui.i18n import told
 
 
 class OpenedDataset:
@@ -29,6 +31,11 @@ class OpenedDataset:
         return PurePath(self.path).name or self.path
 
     @property
+    def beside(self) -> str:
+        """The folder that holds this one, with a slash, where its neighbours are; "~/" while none is open."""
+        return str(PurePath(self.path).parent).rstrip("/") + "/" if self.path else "~/"
+
+    @property
     def count(self) -> int:
         """How many images the folder holds, also while rows are still coming."""
         return self.summary.images if self.summary is not None else 0
@@ -37,6 +44,14 @@ class OpenedDataset:
     def complete(self) -> bool:
         """Whether every row has come."""
         return self.summary is not None and len(self.rows) >= self.summary.images
+
+    def problem_of(self, row: ImageRow) -> tuple[str, str]:
+        """What is wrong with an image and what to do, as the scan told it."""
+        findings = self.summary.findings if self.summary is not None else []
+        for info in findings:
+            if info.code == row.problem and row.name in (info.args.get("file", ""), info.args.get("other", "")):
+                return told(info)
+        return told(describe(row.problem, file=row.name)) if row.problem in SENTENCES else (row.problem, "")
 
     def add(self, page: DatasetPage) -> None:
         """Take a page of rows in order."""

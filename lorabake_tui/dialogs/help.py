@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -63,7 +64,7 @@ def guide(section: str) -> list[Block]:
 def _joined(lines: list[str]) -> list[str]:
     # Lines of one paragraph are joined by a space, Chinese ones by nothing, list items stay lines.
     pieces = [lines[0]]
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         wide = bool(before) and ord(before[-1]) > 0x2E7F
         pieces.append(("\n" if line.startswith("- ") else "" if wide else " ") + line)
     return pieces

@@ -39,7 +39,7 @@ class PathPrompt(Box[str]):
         field = Input(self._value, compact=True, select_on_focus=False)
         field.cursor_blink = False
         yield field
-        yield RowList([Column("", 0)], head=False, empty=_("nothing fits"))
+        yield RowList([Column("", 0)], head=False, led=True, empty=_("nothing fits"))
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()

@@ -32,7 +32,7 @@ class Picker(Box[Any]):
     DEFAULT_CSS = """
     Picker {
         & > Frame { height: auto; }
-        & RowList { height: auto; max-height: 16; min-height: 1; margin-top: 1; }
+        & RowList { height: auto; margin-top: 1; }
     }
     """
 
@@ -50,13 +50,13 @@ class Picker(Box[Any]):
         labels = max((cell_len(option.label) for option in self._options), default=1)
         notes = any(option.note for option in self._options)
         columns = [Column("", min(labels, 40)), Column("", 0)] if notes else [Column("", 0)]
-        yield RowList(columns, head=False, empty=_("nothing fits"))
+        yield RowList(columns, head=False, led=True, empty=_("nothing fits"))
 
     def on_mount(self) -> None:
         rows = self.query_one(RowList)
         rows.show(range(len(self._options)), self._cells)
         chosen = next((n for n, option in enumerate(self._options) if option.value == self._value), 0)
-        rows.styles.height = min(16, max(1, len(self._options)))
+        rows.styles.height = max(1, min(16, len(self._options), self.app.size.height * 6 // 10))
         self.call_after_refresh(rows.go_to, chosen)
         self.query_one(Input).focus() if self._typed else rows.focus()
 

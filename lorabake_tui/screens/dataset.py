@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from engine.protocol import fields
-from engine.protocol.errors import SENTENCES, EngineError, fill
+from engine.protocol.errors import EngineError
 from engine.protocol.messages import SetCaption, SetRepeat
 from engine.protocol.records import ImageRow
 from lorabake_tui import keys
@@ -19,6 +19,7 @@ from lorabake_tui.screens.section import Section, hints_of
 from lorabake_tui.widgets.ask import AskLine
 from lorabake_tui.widgets.empty import Empty
 from lorabake_tui.widgets.frame import Frame
+from lorabake_tui.widgets.picture import Item, PictureSource, PictureView
 from lorabake_tui.widgets.plain import plain, restore
 from lorabake_tui.widgets.rows import Cell, Column, RowList
 from lorabake_tui.widgets.tagline import TagLine
@@ -58,14 +59,15 @@ class DatasetSection(Section, inherit_bindings=False):
                         Column(_("Size"), 9, right=True),
                         Column(_("Repeat"), 6, right=True),
                         Column(_("Tags"), 4, right=True),
-                        Column("", 12, shown_from=58),
-                        Column("", 1, shown_from=0),
+                        Column("", 14, shown_from=58),
+                        Column("", 1, hidden_from=58),
                     ],
                     markable=True,
                     id="image-list",
                 )
             with Vertical(id="beside"):
-                yield Frame(id="picture")
+                with Frame(id="picture"):
+                    yield PictureView(PictureSource(self.bench.engine.call))
                 with Frame(id="caption"):
                     yield TagLine()
         yield AskLine()
@@ -124,8 +126,9 @@ class DatasetSection(Section, inherit_bindings=False):
             repeat = (str(self.bench.draft.value("repeat")), "row--dim")
         count = len(tags_of(row.caption))
         tags: Cell = str(count) if row.caption is not None else ("—", "row--dim")
-        word = _(PROBLEMS.get(row.problem, "")) if row.problem else ""
-        return (row.name, (size, "row--dim"), repeat, tags, (word, "row--warn"), _flag(row))
+        flag = "⚠" if row.problem else ""
+        word = f"{flag} {_(PROBLEMS.get(row.problem, row.problem))}" if row.problem else ""
+        return (row.name, (size, "row--dim"), repeat, tags, (word, "row--warn"), (flag, "row--warn"))
 
     def _say_scope(self) -> None:
         opened, rows = self.bench.opened, self._list
@@ -149,6 +152,7 @@ class DatasetSection(Section, inherit_bindings=False):
             picture.set_title("", "")
             caption.set_title(_("Caption"), "")
             self.query_one(TagLine).show(None)
+            self.query_one(PictureView).show(None)
             return
         row = self.bench.opened.rows[number]
         picture.set_title(row.name, f"{row.width}×{row.height}" if row.width else "")
@@ -156,13 +160,12 @@ class DatasetSection(Section, inherit_bindings=False):
         subtitle = ngettext("{count} tag", "{count} tags", count).format(count=count) if row.caption else ""
         caption.set_title(_("Caption"), subtitle)
         self.query_one(TagLine).show(row.caption, instead=self._instead(row))
+        self.query_one(PictureView).show(Item(self.bench.opened.path, row.name))
         self.refresh_hints()
 
     def _instead(self, row: ImageRow) -> str:
         if row.problem:
-            sentence = SENTENCES[row.problem]
-            args = {"file": row.name, "reason": "?"}
-            return "⚠ " + plain(fill(_(sentence.message), args) + " " + fill(_(sentence.hint), args))
+            return "⚠ " + " ".join(self.bench.opened.problem_of(row))
         return _("The caption is empty. e writes one.")
 
     def hints(self) -> list[tuple[str, str]]:
@@ -214,14 +217,12 @@ class DatasetSection(Section, inherit_bindings=False):
     async def action_open(self) -> None:
         from lorabake_tui.dialogs.path import PathPrompt
 
-        start = self.bench.opened.path.rstrip("/") + "/" if self.bench.opened.path else "~/"
-        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), start))
+        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), self.bench.opened.beside))
         if path:
             self.bench.open_dataset(path)
 
-    @work(exit_on_error=False)
-    async def action_open_sample(self) -> None:
-        await self.bench.open_demo()
+    def action_open_sample(self) -> None:
+        self.bench.open_demo()
 
     def _current_row(self) -> ImageRow | None:
         number = self._list.current
@@ -340,7 +341,3 @@ class DatasetSection(Section, inherit_bindings=False):
 
     def action_bake(self) -> None:
         self.bench.go("params")
-
-
-def _flag(row: ImageRow) -> Cell:
-    return ("⚠", "row--warn") if row.problem else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Any
 
 from textual import on, work
@@ -12,8 +11,7 @@ from textual.timer import Timer
 
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
-from engine.protocol.messages import PresetParams
-from engine.protocol.records import Estimate, ModelRow, PresetRow
+from engine.protocol.records import Estimate
 from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _
@@ -37,12 +35,9 @@ class ParamsSection(Section, inherit_bindings=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._models: list[ModelRow] = []
-        self._presets: list[PresetRow] = []
         self._found: list[str] = []
         self._asked: tuple[object, ...] = ()
         self._timer: Timer | None = None
-        self._loaded = False
 
     def body(self) -> ComposeResult:
         with Horizontal(id="params-top"):
@@ -60,58 +55,10 @@ class ParamsSection(Section, inherit_bindings=False):
     def on_mount(self) -> None:
         self._show()
         self._form.rows.focus()
-        self.facts_changed()
-
-    # -- what is chosen from ----------------------------------------------------------------------------------
 
     def facts_changed(self) -> None:
-        if not self.is_mounted:
-            return
-        ready = self.bench.engine.state == "ready"
-        if ready and not self._loaded:
-            self._loaded = True
-            self._load()
-        elif not ready:
-            self._loaded = False
-        self._show()
-
-    @work(exclusive=True, exit_on_error=False, group="lists")
-    async def _load(self) -> None:
-        models = await self.call("models.list")
-        presets = await self.call("presets.list")
-        self._models = [row for row in models or [] if row.kind == "base"]
-        self._presets = presets or []
-        await self._stand_on_preset()
-
-    @property
-    def _base(self) -> ModelRow | None:
-        return next((row for row in self._models if self.bench.draft.base in (row.name, row.path)), None)
-
-    @property
-    def _preset(self) -> PresetRow | None:
-        return next((row for row in self._presets if row.name == self.bench.draft.preset), None)
-
-    def _fitting(self) -> list[PresetRow]:
-        """The presets of the base's family, those made for the base itself first."""
-        base = self._base
-        family = base.family if base is not None else ""
-        rows = [row for row in self._presets if not family or row.family in ("", family)]
-        return sorted(rows, key=lambda row: base is None or base.name not in row.bases)
-
-    async def _stand_on_preset(self) -> None:
-        """Resolve the preset for base and dataset; another theme's place is taken where it does not fit the base."""
-        draft, base = self.bench.draft, self._base
-        draft.family = base.family if base is not None else ""
-        rows = self._fitting()
-        if rows and draft.preset not in [row.name for row in rows]:
-            theme = self._preset.theme if self._preset is not None else ""
-            draft.preset = next((row.name for row in rows if theme and row.theme == theme), rows[0].name)
-        if draft.preset:
-            wanted = PresetParams(name=draft.preset, base=draft.base, images=self.bench.opened.count)
-            row = await self.call("presets.resolve", wanted)
-            if row is not None:
-                draft.use_preset(row.name, row.params)
-        self._show()
+        if self.is_mounted:
+            self._show()
 
     # -- showing ----------------------------------------------------------------------------------------------
 
@@ -120,8 +67,8 @@ class ParamsSection(Section, inherit_bindings=False):
         return self.query_one(Form)
 
     def _show(self) -> None:
-        draft = self.bench.draft
-        self._form.show(params_text.entries(draft, self.bench.opened.name, self._base, self._preset))
+        draft, catalogue = self.bench.draft, self.bench.catalogue
+        self._form.show(params_text.entries(draft, self.bench.opened.name, catalogue.base, catalogue.preset))
         mode = _("pro") if draft.pro else _("basic")
         self.query_one("#params-form", Frame).set_title(_("Bake") + " · " + mode, self._changes())
         self._show_help()
@@ -266,13 +213,12 @@ class ParamsSection(Section, inherit_bindings=False):
             if not _wrong(name, str(stepped)):
                 self._set(name, stepped)
 
-    @work(exclusive=True, exit_on_error=False, group="lists")
-    async def _step_preset(self, way: int) -> None:
-        names = [row.name for row in self._fitting()]
+    def _step_preset(self, way: int) -> None:
+        names = [row.name for row in self.bench.catalogue.fitting()]
         if names:
             at = names.index(self.bench.draft.preset) if self.bench.draft.preset in names else 0
             self.bench.draft.preset = names[(at + way) % len(names)]
-            await self._stand_on_preset()
+            self.bench.stand()
 
     def action_reset(self) -> None:
         name, draft = self._form.current, self.bench.draft
@@ -309,7 +255,7 @@ class ParamsSection(Section, inherit_bindings=False):
 
         options = [
             Option(row.name, row.title or row.name, params_text.model_note(row), row.name, dim=not row.present)
-            for row in self._models
+            for row in self.bench.catalogue.models
         ]
         options.append(Option("/", _("a model by its path …"), _("folder or .safetensors file")))
         chosen = await self.app.push_screen_wait(Picker(_("Base model"), options, value=self.bench.draft.base))
@@ -319,24 +265,23 @@ class ParamsSection(Section, inherit_bindings=False):
             chosen = await self.app.push_screen_wait(PathPrompt(_("Base model"), "~/", files=".safetensors"))
         if chosen:
             self.bench.draft.base = chosen
-            await self._stand_on_preset()
+            self.bench.stand()
 
     @work(exit_on_error=False, group="popup")
     async def _pick_preset(self) -> None:
         from lorabake_tui.dialogs.picker import Option, Picker
 
-        options = [Option(row.name, _(row.title) or row.name, row.name) for row in self._fitting()]
+        options = [Option(row.name, _(row.title) or row.name, row.name) for row in self.bench.catalogue.fitting()]
         chosen = await self.app.push_screen_wait(Picker(_("Preset"), options, value=self.bench.draft.preset))
         if chosen is not None:
             self.bench.draft.preset = chosen
-            await self._stand_on_preset()
+            self.bench.stand()
 
     @work(exit_on_error=False, group="popup")
     async def _pick_dataset(self) -> None:
         from lorabake_tui.dialogs.path import PathPrompt
 
-        start = self.bench.opened.path.rstrip("/") + "/" if self.bench.opened.path else "~/"
-        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), start))
+        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), self.bench.opened.beside))
         if path:
             self.bench.open_dataset(path)
 
@@ -344,8 +289,7 @@ class ParamsSection(Section, inherit_bindings=False):
     async def _pick_reg(self) -> None:
         from lorabake_tui.dialogs.path import PathPrompt
 
-        opened = self.bench.opened.path
-        start = self.bench.draft.reg or (str(PurePath(opened).parent) + "/" if opened else "~/")
+        start = self.bench.draft.reg or self.bench.opened.beside
         path = await self.app.push_screen_wait(PathPrompt(_("Regularisation set"), start))
         if path:
             self.bench.draft.reg = path.rstrip("/")

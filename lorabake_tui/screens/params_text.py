@@ -134,19 +134,17 @@ def figures(estimate: Estimate) -> list[Block]:
     views = estimate.image_views
     blocks: list[Block] = [Fact(_("Images"), str(estimate.images))]
     if estimate.reg_images:
-        blocks.append(Fact(_("Regularisation images"), str(estimate.reg_images)))
+        blocks.append(Fact(_("Reg. images"), str(estimate.reg_images)))
     blocks += [
         Fact(_("Image views"), str(views), "strong"),
         Fact(_("Steps per epoch"), str(estimate.steps_per_epoch)),
         Fact(_("Optimizer steps"), str(estimate.optimizer_steps), "strong"),
     ]
     unknown = _("not known yet")
-    known = estimate.seconds is not None
+    seconds, memory = estimate.seconds, estimate.memory_bytes
     blocks += [
-        Fact(
-            _("Time"), duration(estimate.seconds) if estimate.seconds is not None else unknown, "" if known else "faint"
-        ),
-        Fact(_("Memory"), size(estimate.memory_bytes) if estimate.memory_bytes is not None else unknown),
+        Fact(_("Time"), duration(seconds)) if seconds is not None else Fact(_("Time"), unknown, "faint"),
+        Fact(_("Memory"), size(memory)) if memory is not None else Fact(_("Memory"), unknown, "faint"),
         Fact(_("Disk"), size(estimate.disk_bytes)),
     ]
     if estimate.cost is not None:

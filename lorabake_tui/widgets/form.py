@@ -19,7 +19,7 @@ from textual.widgets import Input
 
 from lorabake_tui.widgets.rows import Cell, Column, RowList
 
-VALUE_WIDTH = 18
+VALUE_WIDTH = 22
 UNIT_WIDTH = 14
 UNITS_FROM = 60
 
@@ -98,7 +98,7 @@ class Form(Container, can_focus=False, inherit_bindings=False):
         columns = [
             Column("", 1),
             Column(""),
-            Column("", VALUE_WIDTH, right=True),
+            Column("", VALUE_WIDTH, right=True, shrinks=True),
             Column("", UNIT_WIDTH, shown_from=UNITS_FROM),
         ]
         rows = RowList(columns, head=False)

@@ -75,6 +75,7 @@ class Page(ScrollView, can_focus=False, inherit_bindings=False):
     Page {
         height: 1fr;
         overflow-x: hidden;
+        scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
         & > .page--head { text-style: bold; }
         & > .page--term { text-style: bold; }
@@ -131,7 +132,7 @@ def _lines(block: Block, width: int, terms: int) -> list[list[_Run]]:
         case Head(text):
             return [[(line, "head")] for line in wrap(_safe(text), width)]
         case Text(text, look):
-            return [[(line, look)] for line in wrap(_safe(text), width)]
+            return [[(line, look)] for part in _safe(text).split("\n") for line in _paragraph(part, width)]
         case Pair(term, text):
             body = wrap(_safe(text), max(8, width - terms - 2))
             heads = [fit(plain(term), terms), *[" " * terms] * (len(body) - 1)]
@@ -140,6 +141,12 @@ def _lines(block: Block, width: int, terms: int) -> list[list[_Run]]:
             figure = clip(plain(figure), width - 2)
             room = width - cell_len(figure) - 1
             return [[(fit(plain(name), room) + " ", "faint"), (figure, look)]]
+
+
+def _paragraph(text: str, width: int) -> list[str]:
+    if not text.startswith("- "):
+        return wrap(text, width)
+    return [("• " if not number else "  ") + line for number, line in enumerate(wrap(text[2:], width - 2))]
 
 
 def _safe(text: str) -> str:

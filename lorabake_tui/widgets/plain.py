@@ -49,7 +49,12 @@ def clip(text: str, width: int) -> str:
     if width == 1:
         return "…"
     # set_cell_size pads a double-width character cut in two with a space, which would stand before the ellipsis.
-    return set_cell_size(text, width - 1).rstrip() + "…"
+    cut = set_cell_size(text, width - 1).rstrip()
+    head, space, tail = cut.rpartition(" ")
+    # Better no part of a word than half of one, where that does not cost much of the line.
+    if space and len(tail) <= max(3, width // 3) and text[len(cut) : len(cut) + 1].strip():
+        cut = head.rstrip(" ,;:·")
+    return cut + "…"
 
 
 def wrap(text: str, width: int) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -27,19 +28,25 @@ Cell = str | tuple[str, str]
 
 
 class Column(NamedTuple):
-    """A column: heading, width in cells (0: shares what is left), alignment, narrowest list that shows it."""
+    """A column: heading, width in cells (0: shares what is left), alignment, widths of the list that show it.
+
+    One that `shrinks` takes in each row only what its text needs; the rest goes to the columns without a width.
+    """
 
     title: str
     width: int = 0
     right: bool = False
     shown_from: int = 0
+    shrinks: bool = False
+    hidden_from: int = 10_000
 
 
 class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     """A list with one row per line.
 
     Rows are numbered 0 … total-1 by their owner; `shown` is the filtered order. The cursor is a place in `shown`,
-    `current` the row there. Cells are painted as plain text, whatever they contain.
+    `current` the row there. Cells are painted as plain text, whatever they contain. A `markable` list has a column
+    for marks; one that is `led` takes its keys from a field beside it and shows its cursor without the focus.
     """
 
     BINDINGS = keys.bindings("list")
@@ -60,6 +67,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         height: 1fr;
         overflow-x: hidden;
         overflow-y: auto;
+        scrollbar-gutter: stable;
         scrollbar-size-vertical: 1;
         &:focus { background-tint: transparent; }
         & > .row--cursor { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
@@ -110,6 +118,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         *,
         head: bool = True,
         markable: bool = False,
+        led: bool = False,
         empty: str = "",
         id: str | None = None,
         classes: str | None = None,
@@ -118,6 +127,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self.columns = tuple(columns)
         self.head = head
         self.markable = markable
+        self.led = led
         self.empty = empty
         self.shown: Sequence[int] = range(0)
         self.marks: set[int] = set()
@@ -278,7 +288,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
             return Strip([Segment(fit(plain(note), width), self._style("row--dim"))], width)
         row = self.shown[place]
         here = place == self.cursor
-        look = ("row--cursor" if self.has_focus else "row--cursor-blurred") if here else ""
+        look = ("row--cursor" if self.has_focus or self.led else "row--cursor-blurred") if here else ""
         key = (row, look, row in self.marks)
         strip = self._strips.get(key)
         if strip is None:
@@ -290,13 +300,13 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         return 2 if self.markable else 1
 
     def _layout(self, width: int) -> tuple[int, ...]:
-        shown = [column for column in self.columns if width >= column.shown_from]
+        shown = [column for column in self.columns if column.shown_from <= width < column.hidden_from]
         gaps = max(0, len(shown) - 1)
         rest = width - self._edge - gaps - sum(column.width for column in shown)
         flexible = max(1, sum(1 for column in shown if not column.width))
         widths, spare = [], max(0, rest)
         for column in self.columns:
-            if width < column.shown_from:
+            if column not in shown:
                 widths.append(0)
             elif column.width:
                 widths.append(column.width)
@@ -309,21 +319,35 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     def _paint(self, cells: Sequence[Cell], look: str, width: int, *, marked: bool = False) -> Strip:
         base = self._style(look)
         edge = "▌" if look == "row--cursor" else " "
-        segments = [Segment(edge, base)]
+        segments = [Segment(edge, base + self._style("row--marked", layer=True))]
         if self.markable:
             segments.append(Segment("●" if marked else " ", base + self._style("row--marked", layer=True)))
         used = self._edge
-        for number, (column, room) in enumerate(zip(self.columns, self._widths, strict=False)):
+        texts = [_text_of(cells[number]) if number < len(cells) else "" for number in range(len(self.columns))]
+        for number, room in enumerate(self._rooms(texts)):
             if not room or used >= width:
                 continue
             cell = cells[number] if number < len(cells) else ""
-            text, style = cell if isinstance(cell, tuple) else (cell, "")
+            style = cell[1] if isinstance(cell, tuple) else ""
             room = min(room, width - used)
-            painted = fit(plain(text), room, right=column.right)
+            painted = fit(texts[number], room, right=self.columns[number].right)
             segments.append(Segment(painted, base + self._style(style, layer=True) if style else base))
             segments.append(Segment(" ", base))
             used += room + 1
         return Strip(segments).adjust_cell_length(width, base)
+
+    def _rooms(self, texts: Sequence[str]) -> list[int]:
+        """The widths of the columns in a row with these texts."""
+        rooms = list(self._widths)
+        spare = 0
+        for number, column in enumerate(self.columns):
+            if column.shrinks and rooms[number]:
+                need = min(rooms[number], cell_len(texts[number]))
+                spare += rooms[number] - need
+                rooms[number] = need
+        if spare:
+            rooms[next(n for n, column in enumerate(self.columns) if not column.width)] += spare
+        return rooms
 
     def _style(self, name: str, *, layer: bool = False) -> Style:
         """A component's style; as a `layer` it has no background, so that the row's own shows through."""
@@ -335,6 +359,10 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
                 style = style.without_color + Style(color=style.color)
             self._palette[key] = style
         return style
+
+
+def _text_of(cell: Cell) -> str:
+    return plain(cell[0] if isinstance(cell, tuple) else cell)
 
 
 def _place(rows: Sequence[int], row: int, default: int) -> int:
