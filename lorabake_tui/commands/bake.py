@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
 from engine.protocol.records import ModelRow, RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.app import open_app
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, set_parameters
+from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, preset_for, set_parameters
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import pairs
 from lorabake_tui.i18n import _
@@ -45,8 +47,8 @@ def _bake(args: argparse.Namespace) -> int:
         kind=args.kind,
     )
 
-    async def chosen(_client: EngineClient) -> Submit:
-        return wanted
+    async def chosen(client: EngineClient) -> Submit:
+        return msgspec.structs.replace(wanted, preset=wanted.preset or await preset_for(client, wanted.base))
 
     return _submit(chosen, as_json=args.json) if args.detach else follow_new(chosen, as_json=args.json)
 

@@ -11,7 +11,7 @@ from engine.protocol.messages import EstimateParams, PathParams, PresetParams
 from engine.protocol.records import Estimate
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters
+from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, preset_for
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import duration, size
 from lorabake_tui.i18n import N_, _, told
@@ -32,11 +32,10 @@ def _run(args: argparse.Namespace) -> int:
     dataset, base = absolute(args.dataset), base_model(args.base)
 
     async def work(client: EngineClient) -> int:
-        layers = params
-        if args.preset:
-            opened = await client.call("dataset.open", PathParams(path=dataset))
-            wanted = PresetParams(name=args.preset, base=base, images=opened.images)
-            layers = {**(await client.call("presets.resolve", wanted)).params, **params}
+        opened = await client.call("dataset.open", PathParams(path=dataset))
+        preset = args.preset or await preset_for(client, base)
+        wanted = PresetParams(name=preset, base=base, images=opened.readable)
+        layers = {**(await client.call("presets.resolve", wanted)).params, **params}
         asked = EstimateParams(dataset=dataset, reg=absolute(args.reg), base=base, params=layers)
         estimate: Estimate = await client.call("estimate", asked)
         if args.json:

@@ -15,7 +15,7 @@ from lorabake_tui.client import ClientError, EngineClient
 from lorabake_tui.commands.exits import FAILED, INTERRUPTED, OK, complain
 from lorabake_tui.commands.lines import Lines, made
 from lorabake_tui.commands.session import converse
-from lorabake_tui.commands.text import coloured, duration
+from lorabake_tui.commands.text import duration, steerable
 from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.store.run import RunFold
 from lorabake_tui.widgets.plain import plain
@@ -29,7 +29,7 @@ class Follower:
     def __init__(self, *, as_json: bool) -> None:
         self._json = as_json
         self._pushes: asyncio.Queue[Push | None] = asyncio.Queue()
-        self._lines = None if as_json else Lines(live=coloured(sys.stdout))
+        self._lines = None if as_json else Lines(live=steerable(sys.stdout))
         self.row: RunRow | None = None
         self._fold = RunFold("")
         self._caught_up = False

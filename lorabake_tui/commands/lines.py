@@ -56,6 +56,8 @@ class Lines:
         self._drawn = 0.0
         self._shown = False
         self._tenth = -1
+        self._steps = 0
+        self._plan = ""
         self._said = ""
 
     def event(self, event: Event, fold: RunFold) -> None:
@@ -66,7 +68,7 @@ class Lines:
             case Progress():
                 self._progress(event)
             case Step() if not self._live:
-                self._step(event, fold.view())
+                self._step(event, fold)
             case Checkpoint(kind="epoch"):
                 self.say(
                     _("epoch {epoch} saved: {file} ({size})").format(
@@ -107,7 +109,11 @@ class Lines:
 
     def _phase(self, event: Phase) -> None:
         if event.plan is not None:
-            self.say(plain(plan_line(event.plan)))
+            self._steps = event.plan.steps
+            plan = plain(plan_line(event.plan))
+            if plan != self._plan:
+                self.say(plan)
+            self._plan = plan
         # Training tells its steps and saving its file, so neither needs a line of its own.
         if event.name not in ("train", "save") and not self._live:
             self.say(_(PHASES.get(event.name, event.name)))
@@ -120,12 +126,12 @@ class Lines:
             self.say(f"{_(PHASES.get(event.phase, event.phase))}  {event.done}/{event.total}")
         self._tenth = tenth if event.done < event.total else -1
 
-    def _step(self, event: Step, view: RunView) -> None:
-        if not view.plan.steps:
+    def _step(self, event: Step, fold: RunFold) -> None:
+        if not self._steps:
             return
-        tenth = event.step * 10 // view.plan.steps
+        tenth = event.step * 10 // self._steps
         if tenth != self._tenth:
-            self.say(" · ".join(_facts(view)))
+            self.say(" · ".join(_facts(fold.view())))
         self._tenth = tenth
 
     def _preview(self, event: Preview, view: RunView) -> None:

@@ -10,11 +10,15 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.protocol.errors import EngineError
 from lorabake_tui.commands.exits import USAGE, Exit, complain
 from lorabake_tui.i18n import _
+
+if TYPE_CHECKING:
+    from engine.protocol.records import PresetRow
+    from lorabake_tui.client import EngineClient
 
 
 def add_bake_options(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +29,10 @@ def add_bake_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reg", default="", metavar=_("FOLDER"), help=_("A folder of regularisation images."))
     parser.add_argument(
-        "--preset", default="", metavar=_("NAME"), help=_("Start from a preset; see `lorabake presets`.")
+        "--preset",
+        default="",
+        metavar=_("NAME"),
+        help=_("Start from this preset instead of the one made for the base model. See `lorabake presets`."),
     )
     parser.add_argument(
         "--from", dest="file", default="", metavar="FILE.toml", help=_("Take parameters from a TOML file.")
@@ -63,6 +70,15 @@ def set_parameters(words: Sequence[str]) -> dict[str, Any]:
             raise Exit(USAGE)
         values[name.strip()] = fields.parse(name.strip(), text)
     return values
+
+
+async def preset_for(client: EngineClient, base: str) -> str:
+    """The preset that is made for a base model: the one that names it, else the standard one of its family.
+
+    A bake without any would use settings that fit no base in particular, down to the size of its pictures.
+    """
+    rows: list[PresetRow] = await client.call("presets.list")
+    return next((row.name for row in rows if base in row.bases), "standard")
 
 
 def _from_file(path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from engine.protocol.messages import ControlParams, RunParams
 from engine.protocol.records import LIVE_STATES, RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.session import fetch
+from lorabake_tui.commands.session import converse, fetch, print_json
 from lorabake_tui.commands.text import duration, table
 from lorabake_tui.i18n import N_, _
 from lorabake_tui.widgets.plain import plain
@@ -83,13 +83,16 @@ def _watch(args: argparse.Namespace) -> int:
     follower = Follower(as_json=args.json)
 
     async def work(client: EngineClient) -> int:
-        rows: list[RunRow] = await client.call("runs.list")
-        job = await client.call("runs.job", RunParams(run=args.run))
-        row = next((row for row in rows if row.id == job.id), None)
-        assert row is not None
-        return await follower.until_end(client, row)
+        return await follower.until_end(client, await _row(client, args.run))
 
     return follower.run(work)
+
+
+async def _row(client: EngineClient, run: str) -> RunRow:
+    """The row of a run named by id, prefix, name or `last`."""
+    job = await client.call("runs.job", RunParams(run=run))
+    rows: list[RunRow] = await client.call("runs.list")
+    return next(row for row in rows if row.id == job.id)
 
 
 def act(method: str, params: RunParams | ControlParams, told: Callable[[RunRow], str], *, as_json: bool) -> int:
@@ -129,12 +132,20 @@ def _pause(args: argparse.Namespace) -> int:
 
 
 def _resume(args: argparse.Namespace) -> int:
-    return act(
-        "runs.resume",
-        RunParams(run=args.run),
-        lambda row: _("{name} goes on; `lorabake watch {run}` follows it.").format(name=row.name or row.id, run=row.id),
-        as_json=args.json,
-    )
+    async def work(client: EngineClient) -> int:
+        row = await _row(client, args.run)
+        if row.state == "paused":
+            row = await client.call("runs.control", ControlParams(run=row.id, action="resume"))
+        else:
+            row = await client.call("runs.resume", RunParams(run=row.id))
+        if args.json:
+            print_json(row)
+        else:
+            text = _("{name} goes on; `lorabake watch {run}` follows it.")
+            print(plain(text.format(name=row.name or row.id, run=row.id)))
+        return OK
+
+    return converse(work, as_json=args.json)
 
 
 COMMANDS = {

@@ -62,9 +62,14 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def steerable(stream: IO[str]) -> bool:
+    """Whether a line on `stream` can be drawn over: a terminal that is not dumb."""
+    return stream.isatty() and os.environ.get("TERM", "") != "dumb"
+
+
 def coloured(stream: IO[str]) -> bool:
-    """Whether escape sequences make sense on `stream`: a terminal that is not dumb, and no NO_COLOR."""
-    return stream.isatty() and os.environ.get("TERM", "") != "dumb" and not os.environ.get("NO_COLOR")
+    """Whether colour makes sense on `stream`: a terminal that is not dumb, and no NO_COLOR."""
+    return steerable(stream) and not os.environ.get("NO_COLOR")
 
 
 def paint(text: str, style: str, stream: IO[str]) -> str:
