@@ -43,7 +43,7 @@ def load_rgb(path: Path, fit: Fit) -> NDArray[np.uint8]:
     across, down = fit.source[0] / fit.resize[0], fit.source[1] / fit.resize[1]
     left, top, right, bottom = fit.crop
     box = (left * across, top * down, min(right * across, fit.source[0]), min(bottom * down, fit.source[1]))
-    if box != (0, 0, *fit.bucket):
+    if image.size != fit.bucket:
         # Area averaging where it shrinks (Hamming: a box filter without its dislocated lines), else Lanczos.
         shrinks = fit.enlargement < 1
         method = Image.Resampling.HAMMING if shrinks else Image.Resampling.LANCZOS

@@ -42,7 +42,7 @@ def load(key: str) -> tuple[Image.Image, tuple[int, int]] | None:
     try:
         image = Image.open(io.BytesIO(_path(key).read_bytes()), formats=("JPEG",))
         width, height = image.info["comment"].decode("ascii").split("x")
-        image.load()
+        image.load()  # type: ignore[no-untyped-call]
         return image.convert("RGB"), (int(width), int(height))
     except Exception:  # a cache that cannot be read, for whatever reason, is no cache
         return None
