@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import tomllib
 import unicodedata
@@ -161,6 +162,14 @@ def all_runs() -> Iterator[RunFolder]:
 def staging_folder() -> RunFolder:
     """An empty folder that is no run yet; fill it, then `publish` it under its identifier."""
     return RunFolder(Path(tempfile.mkdtemp(prefix=_STAGING, dir=home.runs_dir())))
+
+
+def sweep() -> None:
+    """Remove what submitters left that were killed half-way. Call it under the queue's lock."""
+    for left in home.runs_dir().glob(f"{_STAGING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for part in home.home().glob(".queue.json.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def reserve_id(name: str, when: str) -> str:

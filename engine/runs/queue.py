@@ -21,10 +21,12 @@ import msgspec
 
 from engine import home
 from engine.protocol.errors import EngineError
+from engine.protocol.events import Finished
 from engine.protocol.files import Lock, atomic_write, lock_holder
 from engine.protocol.records import Job, ManifestEntry
 from engine.runs import folder as folders
 from engine.runs.folder import RunFolder
+from engine.runs.tail import last_event
 
 _TORN_LINE = 1
 """A new writer closes a torn line with one byte; only growth beyond it is an event."""
@@ -158,6 +160,7 @@ def submit(job: Job, manifest: list[ManifestEntry], *, start: bool) -> RunFolder
     """
     with _disk(), locked():
         judge_crash()
+        folders.sweep()
         staged = folders.staging_folder()
         try:
             when = time.strftime("%Y%m%d-%H%M", time.localtime(job.created))
@@ -177,11 +180,14 @@ def submit(job: Job, manifest: list[ManifestEntry], *, start: bool) -> RunFolder
 def requeue(run: RunFolder) -> None:
     """Put a run that has ended, or was cancelled, at the end of the queue again; it goes on from its last state.
 
-    Raises EngineError `run_live` while a worker holds it.
+    A worker that has written its last event and is about to exit is no obstacle. Raises EngineError `run_live`.
     """
     with _disk(), locked():
         judge_crash()
-        if lock_holder(run.lock) is not None:
+        old = read_ticket(run)
+        if old is not None and old.state == "queued" and old.boot == boot_id() and holds(run, old):
+            return
+        if _works(run):
             raise EngineError("run_live", run=run.id)
         ticket = Ticket(
             state="queued",
@@ -242,11 +248,15 @@ def mark_runner(present: bool) -> None:
 
 def _waiting_ticket(run: RunFolder) -> Ticket:
     ticket = read_ticket(run)
-    if lock_holder(run.lock) is not None:
-        raise EngineError("run_live", run=run.id)
-    if ticket is None or ticket.state == "cancelled" or not holds(run, ticket):
-        raise EngineError("run_not_waiting", run=run.id)
-    return ticket
+    if ticket is not None and ticket.state != "cancelled" and holds(run, ticket):
+        if _works(run):
+            raise EngineError("run_live", run=run.id)
+        return ticket
+    raise EngineError("run_live" if _works(run) else "run_not_waiting", run=run.id)
+
+
+def _works(run: RunFolder) -> bool:
+    return lock_holder(run.lock) is not None and not isinstance(last_event(run.journal), Finished)
 
 
 def _append(run: str) -> None:

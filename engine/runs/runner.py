@@ -109,10 +109,10 @@ class Runner:
         item = self._next()
         if item is None:
             return False
-        self._tried.add((item.run.id, item.ticket.since))
-        if (pid := lock_holder(item.run.lock)) is not None:
-            self.live[item.run.id] = _Live(item.run, pid)
+        if lock_holder(item.run.lock) is not None:
+            self._looked = 0.0  # an earlier worker of this run is on its way out
             return True
+        self._tried.add((item.run.id, item.ticket.since))
         try:
             child = launch.start_worker(item.run, free[0])
         except OSError as error:

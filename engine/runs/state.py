@@ -79,13 +79,16 @@ class _Run:
         self._ticket_stamp: tuple[int, int] = (0, 0)
 
     def row(self, boot: str) -> RunRow | None:
-        """The row, or None for a folder that is no run."""
+        """The row, or None for a folder that is no run; a run whose job.toml is broken is shown as failed."""
         if self._job is None:
-            with contextlib.suppress(EngineError):
+            try:
                 self._job = self.run.read_job()
+            except EngineError as broken:
+                if not self.run.job_toml.exists():
+                    return None
+                where = str(self.run.path)
+                return RunRow(id=self.run.id, name=self.run.id, kind="", state="failed", dir=where, error=broken.info)
         job = self._job
-        if job is None:
-            return None
         ticket = self._read_ticket()
         self.since = ticket.since if ticket else 0.0
         tail = self.tail.refresh()
