@@ -1,17 +1,308 @@
-"""The Monitor section."""
+"""The Monitor section: one run as its journal tells it, live or long finished, and the keys that steer it."""
 
 from __future__ import annotations
 
+from textual import work
 from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
 
+from engine.protocol.control import Action
+from engine.protocol.events import Preview
+from engine.protocol.messages import ControlParams, RunParams
+from engine.protocol.records import RunRow
 from lorabake_tui import keys
-from lorabake_tui.screens.section import Section
+from lorabake_tui.i18n import _
+from lorabake_tui.screens import monitor_text as text
+from lorabake_tui.screens.monitor_curves import Curves
+from lorabake_tui.screens.section import Section, hints_of
+from lorabake_tui.screens.watching import Watching
+from lorabake_tui.store import RunView, shown_state
+from lorabake_tui.widgets import states
+from lorabake_tui.widgets.chart import Chart
+from lorabake_tui.widgets.empty import Empty
 from lorabake_tui.widgets.frame import Frame
+from lorabake_tui.widgets.log import LogView
+from lorabake_tui.widgets.meter import FactLine, Meter
+from lorabake_tui.widgets.picture import Item, PictureSource, show_full
+from lorabake_tui.widgets.plain import plain
+from lorabake_tui.widgets.previews import Previews
+
+TICK_SECONDS = 0.1
+CHART_SECONDS = 1.0
+_LIVE_HINTS = (
+    "monitor.pause",
+    "monitor.stop",
+    "monitor.pictures",
+    "monitor.log",
+    "monitor.save_now",
+    "monitor.preview_now",
+)
+_ENDED_HINTS = ("monitor.pictures", "monitor.log", "monitor.previous_run", "monitor.next_run")
+_NO_RUN = ("app.params", "app.dataset", "app.help")
 
 
 class MonitorSection(Section, inherit_bindings=False):
+    """Shows the run that lives, else the newest; once a run was chosen it stays on that one."""
+
     SECTION = "monitor"
     BINDINGS = keys.bindings(SECTION)
+    CSS_PATH = "monitor.tcss"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_shown = ""
+        self._chosen = ""
+        self._asked: tuple[str, int] | None = None
+        self._painted: tuple[object, ...] = ()
+        self._logged = (-1, "")
+        self._curves = Curves()
+        self._watching = Watching(self)
+        self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
 
     def body(self) -> ComposeResult:
-        yield Frame(title="Monitor")
+        with Frame(id="monitor-none"):
+            yield Empty()
+        with Vertical(id="monitor-some"):
+            with Frame(id="monitor-head"):
+                yield FactLine(id="monitor-state")
+                yield Meter(id="monitor-meter")
+                yield FactLine(id="monitor-speed")
+                yield FactLine(id="monitor-plan")
+                yield Static(id="monitor-notice", markup=False)
+            with Horizontal(id="monitor-middle"):
+                with Vertical(id="monitor-left"):
+                    with Frame(id="monitor-curve"):
+                        yield Chart()
+                    with Frame(title=_("Log"), id="monitor-log"):
+                        yield LogView()
+                with Frame(title=_("Previews"), id="monitor-previews"):
+                    yield Previews(self._pictures)
+            yield FactLine(id="monitor-device")
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_SECONDS, self._tick)
+        self.set_interval(CHART_SECONDS, self._draw_curves)
+        self.query_one(LogView).focus()
+        self.facts_changed()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self.facts_changed()
+
+    # -- which run --------------------------------------------------------------------------------------------
+
+    def facts_changed(self) -> None:
+        if not self.is_mounted:
+            return
+        if self.bench.run_in_view:
+            self._chosen, self.bench.run_in_view = self.bench.run_in_view, ""
+        store = self.bench.store
+        current = store.current()
+        run = self._chosen or (current.id if current is not None else "")
+        self.query_one("#monitor-none").display = not run
+        self.query_one("#monitor-some").display = bool(run)
+        if not run:
+            lost = self.bench.engine.state == "lost"
+            sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")
+            self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _NO_RUN])
+            return
+        # What was chosen may be a name or the beginning of an identifier.
+        row = next((row for row in store.runs if row.id.startswith(run) or row.name == run), None)
+        if row is None:
+            return
+        if row.id != self.run_shown:
+            self.run_shown, self._asked, self._painted, self._logged = row.id, None, (), (-1, "")
+        self._watching.follow(row.id)
+        self._tick()
+        self._draw_curves()
+
+    def _switch(self, by: int) -> None:
+        runs = [row.id for row in self.bench.store.started()]
+        if not runs:
+            return
+        at = runs.index(self.run_shown) if self.run_shown in runs else 0
+        to = min(len(runs) - 1, max(0, at + by))
+        if runs[to] == self.run_shown:
+            self.bench.tell(_("This is the oldest run.") if by > 0 else _("This is the newest run."))
+            return
+        self._chosen = runs[to]
+        self.facts_changed()
+
+    # -- painting ---------------------------------------------------------------------------------------------
+
+    @property
+    def row(self) -> RunRow | None:
+        """The run on the screen as the list tells it."""
+        return self.bench.store.row(self.run_shown)
+
+    @property
+    def view(self) -> RunView:
+        """The run on the screen as its journal tells it."""
+        return self.bench.store.view(self.run_shown)
+
+    @property
+    def state(self) -> str:
+        """The state word of the run on the screen."""
+        return shown_state(self.row, self.view)
+
+    def _tick(self) -> None:
+        """Ten times a second: paint what changed; nothing at all while another section is in front."""
+        if not self.run_shown or not self.is_current:
+            return
+        store = self.bench.store
+        now = store.clock()
+        stamp = (self.run_shown, store.version, int(now), self._asked)
+        if stamp == self._painted:
+            return
+        self._painted = stamp
+        view, row, state = self.view, self.row, self.state
+        self._paint_head(state, row, view, now)
+        self._paint_log(view)
+        self._paint_previews(view, row)
+        self.query_one("#monitor-device", FactLine).tell(
+            text.device_facts(store.devices[-1] if store.devices else None)
+        )
+        self.refresh_hints()
+
+    def _paint_head(self, state: str, row: RunRow | None, view: RunView, now: float) -> None:
+        self.query_one("#monitor-head", Frame).set_title(row.name or row.id if row is not None else self.run_shown)
+        self.query_one("#monitor-state", FactLine).tell(text.head_facts(state, view))
+        self.query_one("#monitor-speed", FactLine).tell(text.speed_facts(view, now))
+        self.query_one("#monitor-plan", FactLine).tell(text.plan_facts(row, view))
+        plan = view.plan
+        ticks = [epoch / plan.epochs for epoch in range(1, plan.epochs)] if plan.epochs else []
+        tone = {"done": "good", "failed": "error", "stopped": "warn", "paused": "warn"}.get(state, "done")
+        self.query_one(Meter).tell(view.fraction, ticks, tone)
+        if self._asked is not None and view.ack is not None and view.seq > self._asked[1]:
+            self._asked = None if view.ack.action == self._asked[0] else self._asked
+        asked = self._asked[0] if self._asked is not None else ""
+        words, tone = text.notice(state, row, view, asked, now)
+        notice = self.query_one("#monitor-notice", Static)
+        notice.display = bool(words)
+        notice.set_classes(f"-{tone}" if tone else "")
+        notice.update(Content("\n".join(plain(line) for line in words.split("\n"))))
+
+    def _paint_log(self, view: RunView) -> None:
+        if (len(view.log), view.run) == self._logged and len(view.log) < 5000:
+            return
+        self._logged = len(view.log), view.run
+        self.query_one(LogView).show(text.entries(view.log))
+
+    def _paint_previews(self, view: RunView, row: RunRow | None) -> None:
+        root = row.dir if row is not None else ""
+        drawn = sorted(epoch for epoch in view.previews if epoch)
+        newest = drawn[-1] if drawn else None
+        note = _("not drawn yet") if self.state in states.GOING else _("no previews")
+        self.query_one(Previews).show(
+            _items(root, view, 0), _items(root, view, newest) if newest is not None else [], note
+        )
+
+    def _draw_curves(self) -> None:
+        """Once a second, and at once after a key."""
+        if self.run_shown and self.is_current:
+            frame = self.query_one("#monitor-curve", Frame)
+            frame.set_title(self._curves.title())
+            self.query_one(Chart).draw(self._curves.plot(self.view, self.query_one(Chart).size.width))
+
+    def hints(self) -> list[tuple[str, str]]:
+        state = self.state if self.run_shown else ""
+        if not self.run_shown:
+            names: tuple[str, ...] = ()
+        elif state == "paused":
+            names = ("monitor.resume", *_LIVE_HINTS[1:])
+        elif state in ("starting", "running", "stopping"):
+            names = _LIVE_HINTS
+        else:
+            names = ("monitor.resume", *_ENDED_HINTS) if state in states.GOES_ON else _ENDED_HINTS
+        return hints_of([keys.find(name) for name in (*names, "app.help", "app.palette", "app.leave")])
+
+    # -- steering ---------------------------------------------------------------------------------------------
+
+    def _ask(self, action: Action) -> None:
+        if self.run_shown:
+            self.run_worker(self._send(action), exit_on_error=False, group="steer")
+
+    async def _send(self, action: Action) -> None:
+        self._asked = action, self.view.seq
+        self._tick()
+        if await self.call("runs.control", ControlParams(run=self.run_shown, action=action)) is None:
+            self._asked = None
+            self._tick()
+
+    def action_pause(self) -> None:
+        self._ask("pause")
+
+    def action_resume(self) -> None:
+        if self.state == "paused":
+            self._ask("resume")
+        elif self.run_shown:
+            self.run_worker(self._resume(), exit_on_error=False, group="steer")
+
+    async def _resume(self) -> None:
+        self._chosen = self.run_shown
+        method = "queue.start" if self.state == "held" else "runs.resume"
+        await self.call(method, RunParams(run=self.run_shown))
+
+    def action_stop(self) -> None:
+        self._ask("stop")
+
+    def action_stop_now(self) -> None:
+        self._ask("stop_now")
+
+    def action_save_now(self) -> None:
+        self._ask("save_now")
+
+    def action_preview_now(self) -> None:
+        self._ask("preview_now")
+
+    def action_previous_run(self) -> None:
+        self._switch(1)
+
+    def action_next_run(self) -> None:
+        self._switch(-1)
+
+    # -- looking ----------------------------------------------------------------------------------------------
+
+    def action_curve(self) -> None:
+        self._curves.next_kind()
+        self._draw_curves()
+
+    def action_log_scale(self) -> None:
+        self._curves.log = not self._curves.log
+        self._draw_curves()
+
+    def action_smoothing(self) -> None:
+        self._curves.next_smoothing()
+        self._draw_curves()
+
+    def action_zoom(self) -> None:
+        self._curves.next_zoom()
+        self._draw_curves()
+
+    def action_log(self) -> None:
+        self.toggle_class("-log")
+
+    @work(exit_on_error=False, group="pictures")
+    async def action_pictures(self) -> None:
+        view, row = self.view, self.row
+        items = [
+            item
+            for epoch in sorted(view.previews, reverse=True)
+            for item in _items(row.dir if row is not None else "", view, epoch)
+        ]
+        if items:
+            await show_full(self.query_one(Previews), self._pictures, items)
+        else:
+            self.bench.tell(_("No previews yet."))
+
+
+def _items(root: str, view: RunView, epoch: int) -> list[Item]:
+    row = view.previews.get(epoch, {})
+    return [_item(root, epoch, row[index]) for index in sorted(row)]
+
+
+def _item(root: str, epoch: int, preview: Preview) -> Item:
+    name = _("baseline") if epoch == 0 else _("epoch {epoch}").format(epoch=epoch)
+    return Item(root, preview.path, f"{name} · {preview.seed}", preview.seq)

@@ -34,6 +34,7 @@ class Store:
         self.devices: deque[DeviceSample] = deque(maxlen=DEVICE_SAMPLES)
         self.replaying: set[str] = set()
         self._folds: dict[str, RunFold] = {}
+        self._dropped: list[str] = []
 
     def push(self, message: Push) -> None:
         """Take what the host pushed on its own."""
@@ -66,8 +67,15 @@ class Store:
         fold = self._folds.pop(run, None) or RunFold(run)
         self._folds[run] = fold
         while len(self._folds) > KEPT_FOLDS:
-            del self._folds[next(iter(self._folds))]
+            oldest = next(iter(self._folds))
+            del self._folds[oldest]
+            self._dropped.append(oldest)
         return fold
+
+    def take_dropped(self) -> list[str]:
+        """The runs that were let go since the last call: whoever watches runs unwatches these."""
+        dropped, self._dropped = [run for run in self._dropped if run not in self._folds], []
+        return dropped
 
     def view(self, run: str) -> RunView:
         """The watched run as of now."""
@@ -87,7 +95,7 @@ class Store:
 
     def started(self) -> list[RunRow]:
         """The runs that have a history to look at, newest first."""
-        rows = [row for row in self.runs if row.state not in WAITING_STATES and row.state != "cancelled"]
+        rows = [row for row in self.runs if row.step or row.state not in WAITING_STATES | {"cancelled"}]
         return sorted(rows, key=lambda row: row.created, reverse=True)
 
     def current(self) -> RunRow | None:

@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.color import Color
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Size
 from textual.screen import ModalScreen
@@ -84,22 +84,40 @@ class PictureSource:
 
 
 class PictureView(Widget, can_focus=False, inherit_bindings=False):
-    """One picture in half-block cells, letterboxed; a short note in the middle while there is none."""
+    """One picture in half-block cells, centred, its caption below; a short note while there is none.
 
+    With `captioned` a line is kept for the caption of each item. With `keep` the picture before stays until the
+    next one is there; else the place is empty meanwhile, so that nobody takes the one for the other.
+    """
+
+    COMPONENT_CLASSES = {"picture--caption", "picture--here"}
     DEFAULT_CSS = """
-    PictureView { width: 1fr; height: 1fr; color: $text-muted; }
+    PictureView {
+        width: 1fr;
+        height: 1fr;
+        color: $text-muted;
+        & > .picture--here { color: $foreground; text-style: bold; }
+    }
     """
 
     def __init__(
-        self, source: PictureSource, *, note: str = "", rest: float = REST_SECONDS, id: str | None = None
+        self,
+        source: PictureSource,
+        *,
+        note: str = "",
+        rest: float = REST_SECONDS,
+        captioned: bool = False,
+        keep: bool = False,
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self._source = source
-        self._rest = rest
+        self._rest, self._captioned, self._keep = rest, captioned, keep
         self._item: Item | None = None
+        self._shown: Item | None = None
         self._note = note
+        self._here = False
         self._strips: list[Strip] = []
-        self._picture: Picture | None = None
         self._timer: Timer | None = None
         self._work: Worker[None] | None = None
 
@@ -111,14 +129,20 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
     @property
     def painted(self) -> bool:
         """Whether the pixels of `item` are on the screen."""
-        return bool(self._strips)
+        return bool(self._strips) and self._shown == self._item
 
-    def show(self, item: Item | None, note: str = "") -> None:
-        """Show a picture once the cursor rests (at once when it is at hand), or `note` when there is none."""
+    def show(self, item: Item | None, note: str = "", *, here: bool = False) -> None:
+        """Show a picture once the cursor rests (at once when it is at hand), or `note` when there is none.
+
+        `here` marks the caption of the picture the cursor is on.
+        """
+        if here != self._here:
+            self._here = here
+            self.refresh()
         if item == self._item and note == self._note:
             return
         self._item, self._note = item, note
-        self._drop()
+        self._drop(keep=self._keep and item is not None)
         self.refresh()
         if item is not None:
             kept = self._source.kept(item, self._pixels)
@@ -126,15 +150,16 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
 
     @property
     def _pixels(self) -> Size:
-        return Size(self.size.width, self.size.height * 2)
+        return Size(self.size.width, max(0, self.size.height - self._captioned) * 2)
 
-    def _drop(self) -> None:
+    def _drop(self, *, keep: bool) -> None:
         if self._timer is not None:
             self._timer.stop()
         if self._work is not None:
             self._work.cancel()
         self._timer = self._work = None
-        self._strips, self._picture = [], None
+        if not keep:
+            self._strips, self._shown = [], None
 
     def _load(self, after: float) -> None:
         if after:
@@ -143,28 +168,26 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
             self._begin()
 
     def _begin(self) -> None:
-        if self._item is not None and self.is_attached and self.size.area:
+        if self._item is not None and self.is_attached and self._pixels.area:
             self._work = self.run_worker(self._fetch(self._item, self._pixels), exit_on_error=False, group="picture")
 
     async def _fetch(self, item: Item, size: Size) -> None:
         answer = await self._source.get(item, size)
         if isinstance(answer, str):
-            self._note = answer
+            self._note, self._strips, self._shown = answer, [], None
         else:
-            paint = partial(cells, answer, self._ground, palette=self.app.console.color_system == "256")
+            ground = self.background_colors[1]
+            paint = partial(cells, answer, ground, palette=self.app.console.color_system == "256")
             self._strips = await asyncio.to_thread(paint)
-            self._picture = answer
+            self._shown = item
         self.refresh()
-
-    @property
-    def _ground(self) -> Color:
-        return self.background_colors[1]
 
     def on_resize(self) -> None:
-        self._drop()
+        had = self.painted
+        self._drop(keep=False)
         self.refresh()
         if self._item is not None:
-            self._load(self._rest if self._picture else 0.01)
+            self._load(self._rest if had else 0.01)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Without the filter that makes ANSI colours true: the palette's numbers are meant."""
@@ -172,16 +195,32 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         base, width = self.rich_style, self.size.width
-        if not self._strips:
-            text = self._note if y == (self.size.height - 1) // 2 else ""
-            return Strip([Segment(_centred(text, width), base)], width)
-        row = y - (self.size.height - len(self._strips)) // 2
-        if not 0 <= row < len(self._strips):
+        rows = len(self._strips) or 1
+        row = y - (self.size.height - rows - self._captioned) // 2
+        if row == rows and self._captioned:
+            return self._caption(width)
+        if not 0 <= row < rows:
             return Strip.blank(width, base)
+        if not self._strips:
+            return Strip([Segment(centred(self._note, width), base)], width)
         strip = self._strips[row]
         left = (width - strip.cell_length) // 2
         right = width - left - strip.cell_length
         return Strip([Segment(" " * left, base), *strip, Segment(" " * right, base)], width)
+
+    def _caption(self, width: int) -> Strip:
+        item = self._shown or self._item
+        text = item.caption if item is not None else ""
+        if self._here and text:
+            text = f"▸ {text}"
+        style = self.get_component_rich_style("picture--here" if self._here else "picture--caption")
+        return Strip([Segment(centred(text, width), style)], width)
+
+
+def centred(text: str, width: int) -> str:
+    """`text` in the middle of `width` cells, harmless to the terminal."""
+    text = clip(plain(text), width)
+    return fit(" " * ((width - cell_len(text)) // 2) + text, width)
 
 
 def cells(picture: Picture, ground: Color, *, palette: bool) -> list[Strip]:
@@ -194,69 +233,54 @@ def cells(picture: Picture, ground: Color, *, palette: bool) -> list[Strip]:
         return []
 
 
-class Caption(Widget, can_focus=False, inherit_bindings=False):
-    """One centred line under a picture."""
-
-    COMPONENT_CLASSES = {"caption--here"}
-    DEFAULT_CSS = """
-    Caption { height: 1; width: 1fr; color: $text-muted; & > .caption--here { color: $foreground; text-style: bold; } }
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._text, self._here = "", False
-
-    def tell(self, text: str, *, here: bool = False) -> None:
-        """Show `text`; `here` marks the picture the cursor is on."""
-        if (text, here) != (self._text, self._here):
-            self._text, self._here = text, here
-            self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        text = f"▸ {self._text}" if self._here else self._text
-        style = self.get_component_rich_style("caption--here") if self._here else self.rich_style
-        return Strip([Segment(_centred(text, width), style)], width)
-
-
-def _centred(text: str, width: int) -> str:
-    text = clip(plain(text), width)
-    return fit(" " * ((width - cell_len(text)) // 2) + text, width)
-
-
 class PictureGrid(Horizontal, can_focus=False, inherit_bindings=False):
-    """A row of `columns` pictures with a caption under each; places without a picture stay empty."""
+    """A row of equal places for pictures with their captions; `keep` as in `PictureView`."""
 
     DEFAULT_CSS = """
-    PictureGrid {
-        & > Vertical { width: 1fr; margin: 0 1 0 0; }
-        & > Vertical.-last { margin: 0; }
-    }
+    PictureGrid { align: center middle; & > PictureView { margin: 0 1 0 0; } & > PictureView.-last { margin: 0; } }
     """
 
     def __init__(
-        self, source: PictureSource, *, columns: int = 4, rest: float = REST_SECONDS, id: str | None = None
+        self,
+        source: PictureSource,
+        *,
+        columns: int = 4,
+        rest: float = REST_SECONDS,
+        keep: bool = False,
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
-        self._views = [PictureView(source, rest=rest) for _column in range(columns)]
-        self._captions = [Caption() for _column in range(columns)]
+        self._views = [PictureView(source, rest=rest, captioned=True, keep=keep) for _column in range(columns)]
+        self._columns = columns
 
     def compose(self) -> ComposeResult:
-        last = len(self._views) - 1
-        for column, (view, caption) in enumerate(zip(self._views, self._captions, strict=True)):
-            yield Vertical(view, caption, classes="-last" if column == last else "")
+        yield from self._views
+
+    def fit(self, columns: int) -> None:
+        """Give the room to the first `columns` places."""
+        self._columns = columns
+        self._place()
+
+    def on_resize(self) -> None:
+        self._place()
+
+    def _place(self) -> None:
+        width = max(1, (self.size.width - self._columns + 1) // self._columns)
+        for column, view in enumerate(self._views):
+            view.display = column < self._columns
+            view.styles.width = width
+            view.set_class(column == self._columns - 1, "-last")
 
     def show(self, items: Sequence[Item | None], *, note: str = "", cursor: int | None = None) -> None:
         """Show these pictures from the left; `note` stands where one is missing, `cursor` marks one."""
-        for column, (view, caption) in enumerate(zip(self._views, self._captions, strict=True)):
+        for column, view in enumerate(self._views):
             item = items[column] if column < len(items) else None
-            view.show(item, "" if item is not None else note)
-            caption.tell(item.caption if item is not None else "", here=column == cursor and item is not None)
+            view.show(item, "" if item is not None else note, here=column == cursor)
 
     @property
     def painted(self) -> bool:
-        """Whether every picture asked for is on the screen."""
-        return all(view.painted for view in self._views if view.item is not None)
+        """Whether every picture that is shown has its pixels."""
+        return all(view.painted for view in self._views if view.item is not None and view.display)
 
 
 class FullPicture(ModalScreen[int], inherit_bindings=False):
@@ -264,18 +288,16 @@ class FullPicture(ModalScreen[int], inherit_bindings=False):
 
     BINDINGS = keys.bindings("picture")
     DEFAULT_CSS = """
-    FullPicture { background: $background; & > Caption { dock: bottom; } }
+    FullPicture { background: $background; }
     """
 
     def __init__(self, source: PictureSource, items: Sequence[Item], at: int = 0) -> None:
         super().__init__()
         self._items, self._at = list(items), at
-        self._view = PictureView(source, rest=0.05)
-        self._caption = Caption()
+        self._view = PictureView(source, rest=0.05, captioned=True, keep=True)
 
     def compose(self) -> ComposeResult:
         yield self._view
-        yield self._caption
 
     def on_mount(self) -> None:
         self._turn(0)
@@ -283,9 +305,8 @@ class FullPicture(ModalScreen[int], inherit_bindings=False):
     def _turn(self, by: int) -> None:
         self._at = (self._at + by) % len(self._items)
         item = self._items[self._at]
-        self._view.show(item)
         place = f"{self._at + 1}/{len(self._items)}"
-        self._caption.tell(f"{place}   {item.caption}   {_('← → turn · Esc back')}")
+        self._view.show(item._replace(caption=f"{item.caption}   {place}   {_('← → turn · Esc back')}"), here=True)
 
     def action_next(self) -> None:
         self._turn(1)

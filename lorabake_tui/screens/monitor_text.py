@@ -1,0 +1,242 @@
+"""What the Monitor says: facts, outcome, acknowledgements and log lines, as words in the current language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.events import (
+    Ack,
+    Checkpoint,
+    Error,
+    Event,
+    Finished,
+    Paused,
+    Phase,
+    Resumed,
+    Warning,
+)
+from engine.protocol.records import DeviceSample, RunRow
+from lorabake_tui import keys
+from lorabake_tui.i18n import N_, _, ngettext, told
+from lorabake_tui.store import LogLine, RunView
+from lorabake_tui.widgets import states
+from lorabake_tui.widgets.log import Entry
+from lorabake_tui.widgets.meter import Fact
+from lorabake_tui.widgets.units import clock, duration, learning_rate, loss, memory, rate, size
+
+PHASES = {
+    "prepare": N_("reading the dataset"),
+    "load": N_("loading the base model"),
+    "cache": N_("encoding the images"),
+    "baseline": N_("drawing the baseline previews"),
+    "train": N_("training"),
+    "preview": N_("drawing previews"),
+    "save": N_("saving"),
+    "validate": N_("measuring on the held-out images"),
+    "tag": N_("tagging"),
+    "export": N_("copying the files"),
+}
+ASKED = {
+    "stop": N_("stop asked …"),
+    "stop_now": N_("stop at once asked …"),
+    "pause": N_("pause asked …"),
+    "resume": N_("resume asked …"),
+    "save_now": N_("save asked …"),
+    "preview_now": N_("previews asked …"),
+}
+ACCEPTED = {
+    "stop": N_("stop accepted: finishing the step, then saving …"),
+    "stop_now": N_("stop accepted: ending without saving …"),
+    "pause": N_("pause accepted: finishing the step, then saving …"),
+    "resume": N_("going on …"),
+    "save_now": N_("save accepted: finishing the step …"),
+    "preview_now": N_("previews accepted: finishing the step …"),
+}
+DONE = {
+    "stop": N_("stopped and saved"),
+    "stop_now": N_("stopped"),
+    "pause": N_("paused, the state is saved"),
+    "resume": N_("resumed"),
+    "save_now": N_("state saved"),
+    "preview_now": N_("previews drawn"),
+}
+IGNORED = {
+    "stop": N_("nothing to stop"),
+    "stop_now": N_("nothing to stop"),
+    "pause": N_("it is paused already"),
+    "resume": N_("it was not paused"),
+    "save_now": N_("nothing to save now"),
+    "preview_now": N_("no previews can be drawn now"),
+}
+_ACKS = {"accepted": ACCEPTED, "done": DONE, "ignored": IGNORED}
+_ACK_SECONDS = 8.0
+
+
+def phase_word(phase: str) -> str:
+    """A phase in words."""
+    return _(PHASES.get(phase, phase))
+
+
+def head_facts(state: str, view: RunView) -> list[Fact]:
+    """State, phase, epoch, step."""
+    look = states.look(state)
+    facts = [Fact("", states.told(state), look.tone)]
+    plan, progress = view.plan, view.progress
+    if view.phase and state in ("running", "stopping") and view.phase != "train":
+        done = f"{phase_word(view.phase)} {progress.done}/{progress.total}" if progress else phase_word(view.phase)
+        facts.append(Fact("", done))
+    if plan.epochs:
+        facts.append(Fact(_("epoch"), f"{view.epoch:{len(str(plan.epochs))}d}/{plan.epochs}"))
+    if plan.steps:
+        facts.append(Fact(_("step"), f"{view.step:{len(str(plan.steps))}d}/{plan.steps}"))
+    return facts
+
+
+def speed_facts(view: RunView, now: float) -> list[Fact]:
+    """Loss, time left and spent, learning rate, speed."""
+    last = view.last
+    if last is None:
+        return [Fact(_("spent"), duration(view.seconds_spent(now)))] if view.started is not None else []
+    left = view.seconds_left(now)
+    facts = [Fact(_("loss"), loss(last.loss), "error" if last.nonfinite else "key")]
+    if len(view.series) > 4:
+        facts.append(Fact(_("smoothed"), loss(view.series.smoothed(0.9)[-1])))
+    if left is not None:
+        facts.append(Fact(_("left"), duration(left), "key"))
+    facts.append(Fact(_("spent"), duration(view.seconds_spent(now))))
+    if view.state in ("running", "stopping"):
+        facts.append(Fact("", f"{rate(last.it_s)} it/s"))
+    if last.lr:
+        facts.append(Fact("lr", learning_rate(next(iter(last.lr.values())))))
+    if view.state in ("running", "stopping"):
+        facts.append(Fact("", _("{rate} images/s").format(rate=rate(view.images_s))))
+    if last.grad_norm is not None:
+        facts.append(Fact(_("gradient"), f"{last.grad_norm:.3f}"))
+    if view.validation:
+        facts.append(Fact(_("validation"), loss(view.validation[-1].loss)))
+    return facts
+
+
+def plan_facts(row: RunRow | None, view: RunView) -> list[Fact]:
+    """What is being baked, on what, from how much."""
+    plan = view.plan
+    facts = []
+    if row is not None and row.dataset:
+        facts.append(Fact(_("dataset"), PurePosixPath(row.dataset).name))
+    if plan.images:
+        facts.append(Fact("", ngettext("{n} image", "{n} images", plan.images).format(n=plan.images)))
+        facts.append(Fact("", _("{n} image views").format(n=plan.image_views)))
+    if plan.base or (row is not None and row.base):
+        facts.append(Fact(_("base"), plan.base or (row.base if row is not None else "")))
+    if plan.device:
+        facts.append(Fact(_("on"), " ".join(part for part in (plan.device, plan.precision) if part)))
+    if plan.trainable_parameters:
+        facts.append(Fact("", _("{n} M parameters").format(n=f"{plan.trainable_parameters / 1e6:.1f}")))
+    return facts
+
+
+def device_facts(sample: DeviceSample | None) -> list[Fact]:
+    """The machine in one line; a machine without a GPU says so."""
+    if sample is None:
+        return []
+    facts = []
+    for gpu in sample.gpus:
+        facts.append(Fact(f"GPU {gpu.index}", f"{gpu.utilisation:3d} %"))
+        facts.append(Fact("", memory(gpu.memory_used, gpu.memory_total)))
+        facts.append(Fact("", f"{gpu.temperature} °C"))
+        facts.append(Fact("", f"{gpu.power:.0f} W"))
+        facts.append(Fact("", gpu.name))
+    if not sample.gpus:
+        facts.append(Fact("", _("no GPU")))
+    facts.append(Fact("CPU", f"{sample.cpu_percent:3.0f} %"))
+    facts.append(Fact(_("memory"), memory(sample.memory_used, sample.memory_total)))
+    facts.append(Fact(_("disk free"), size(sample.disk_free)))
+    return facts
+
+
+def failure(row: RunRow | None, view: RunView) -> ErrorInfo | None:
+    """Why a run failed, from its journal or else from what the engine found."""
+    if view.error is not None:
+        return view.error.error
+    return row.error if row is not None else None
+
+
+def notice(state: str, row: RunRow | None, view: RunView, asked: str, now: float) -> tuple[str, str]:
+    """One or two lines that stand out (text, tone): what was asked for, or how it ended and what to do next.
+
+    `asked` is an action that was sent and not yet acknowledged.
+    """
+    if asked:
+        return _(ASKED[asked]), "warn"
+    if state == "failed":
+        info = failure(row, view)
+        lines = told(info) if info is not None else (_("The bake failed."), "")
+        return "\n".join(line for line in lines if line), "error"
+    if state == "done":
+        return _done(view), "good"
+    if state == "stopped":
+        text = _("Stopped after step {step}; {key} goes on from there.")
+        return text.format(step=view.step, key=_key("monitor.resume")), "warn"
+    if state == "cancelled":
+        return _("Cancelled before it began; {key} queues it again.").format(key=_key("monitor.resume")), "dim"
+    if state == "held":
+        return _("Held; {key} lets it go.").format(key=_key("monitor.resume")), "warn"
+    if state == "queued" and row is not None:
+        return _("Waiting in the queue, place {place}.").format(place=row.position), "dim"
+    ack = view.ack
+    if ack is not None and (ack.state == "accepted" or now - ack.t < _ACK_SECONDS):
+        return ack_text(ack), "warn" if ack.state == "accepted" else "good"
+    if row is not None and row.stalled:
+        return _("No word from the worker for {time}.").format(time=duration(now - (view.updated or now))), "warn"
+    return "", ""
+
+
+def _done(view: RunView) -> str:
+    files = ngettext("{n} finished epoch", "{n} finished epochs", len(view.epochs)).format(n=len(view.epochs))
+    return files + " · " + _("{key} compares them").format(key=_key("app.results"))
+
+
+def _key(action: str) -> str:
+    return keys.find(action).key
+
+
+def ack_text(ack: Ack) -> str:
+    """An acknowledgement in words."""
+    return _(_ACKS[ack.state].get(ack.action, ack.action))
+
+
+def entries(lines: Iterable[LogLine]) -> list[Entry]:
+    """The log in words. What every epoch repeats, and the bar above tells anyway, is left out."""
+    return [Entry(clock(line.event.t), line.level, _words(line.event)) for line in lines if not _repeated(line.event)]
+
+
+def _repeated(event: Event) -> bool:
+    if isinstance(event, Phase):
+        return event.name in ("train", "preview", "save")
+    return isinstance(event, Checkpoint) and event.kind == "state"
+
+
+def _words(event: Event) -> str:
+    match event:
+        case Phase():
+            return phase_word(event.name)
+        case Checkpoint(kind="epoch"):
+            name = PurePosixPath(event.path).name
+            return _("epoch {epoch}: {file} ({size})").format(epoch=event.epoch, file=name, size=size(event.bytes))
+        case Warning():
+            info = ErrorInfo(code=event.code, message=event.message, hint=event.hint, args=event.args)
+            return " ".join(part for part in told(info) if part)
+        case Error():
+            return " ".join(part for part in told(event.error) if part)
+        case Paused():
+            return _("paused after step {step}").format(step=event.step)
+        case Resumed():
+            return _("going on from step {step}").format(step=event.step)
+        case Ack():
+            return ack_text(event)
+        case Finished():
+            return _(states.look(event.reason).word)
+        case _:
+            return ""

@@ -1,0 +1,45 @@
+"""The states of a run as a person sees them: sign, word and look, never colour alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lorabake_tui.i18n import N_, _
+
+
+class Look(NamedTuple):
+    """A sign, a word to translate, and the tone it is painted in: good, warn, error, dim or ""."""
+
+    sign: str
+    word: str
+    tone: str
+
+
+STATES: dict[str, Look] = {
+    "held": Look("◌", N_("held"), "warn"),
+    "queued": Look("○", N_("queued"), "dim"),
+    "starting": Look("◔", N_("starting"), "good"),
+    "running": Look("●", N_("running"), "good"),
+    "paused": Look("‖", N_("paused"), "warn"),
+    "stopping": Look("◑", N_("stopping"), "warn"),
+    "done": Look("✓", N_("done"), "good"),
+    "stopped": Look("■", N_("stopped"), "warn"),
+    "failed": Look("✗", N_("failed"), "error"),
+    "cancelled": Look("–", N_("cancelled"), "dim"),
+}
+
+GOING = frozenset({"queued", "held", "starting", "running", "paused", "stopping"})
+"""States of a run that may still bring something."""
+GOES_ON = frozenset({"held", "stopped", "failed", "cancelled"})
+"""States that `resume` leads out of, besides paused."""
+
+
+def look(state: str) -> Look:
+    """How a state is shown; an unknown one by its own name."""
+    return STATES.get(state) or Look("?", state, "dim")
+
+
+def told(state: str) -> str:
+    """Sign and word: `● running`."""
+    sign, word, _tone = look(state)
+    return f"{sign} {_(word)}"
