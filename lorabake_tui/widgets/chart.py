@@ -139,7 +139,8 @@ def _curves(plot: Plot, ticks: Ticks, columns: int, rows: int) -> list[list[Cell
     from textual_plotext.plot import Plot as Figure
 
     figure = Figure()
-    figure._set_size(columns, rows)
+    # Left to itself it would not draw beyond the size of the terminal the process was started in.
+    figure._limit_size(False, False)
     figure.plotsize(columns, rows)
     figure.theme("clear")
     figure.frame(False)

@@ -49,6 +49,13 @@ def test_many_epochs_are_thinned_to_round_ones() -> None:
     assert labels[:3] == ["10", "20", "30"]
 
 
+@pytest.mark.parametrize("width", [40, 79, 120, 240])
+def test_a_curve_reaches_from_edge_to_edge(width: int) -> None:
+    rows = [line.split("┤")[-1].split("│")[-1] for line in text(Plot([loss()], (1, 120)), width, 30)[:-2]]
+    columns = ["".join(row[column] for row in rows).strip() for column in range(len(rows[0]))]
+    assert all(columns)
+
+
 def test_a_spike_reaches_the_top_and_a_gap_stays_empty() -> None:
     points = [(float(x), 0.1) for x in range(1, 101)]
     points[29] = (30.0, 0.9)
