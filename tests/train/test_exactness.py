@@ -1,0 +1,143 @@
+"""A bake that was stopped, paused or killed ends with the very same numbers as one that was left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine.lora import kohya
+from engine.protocol.events import Checkpoint, Event, Finished, Resumed, Step
+from engine.runs.folder import RunFolder
+from tests.tiny import tiny_dataset
+from tests.train.conftest import Kitchen, at_step, losses
+
+MATRIX: dict[str, dict[str, Any]] = {
+    "text encoder too": {},
+    "accumulation and batches": {"batch_size": 2, "gradient_accumulation": 3, "text_encoder_lr": 0.0},
+    "locon, dropouts, shuffle": {
+        "conv_dim": 2,
+        "network_dropout": 0.2,
+        "shuffle_caption": True,
+        "caption_dropout_rate": 0.2,
+        "caption_tag_dropout_rate": 0.2,
+        "multires_noise_iterations": 4,
+        "lr_scheduler": "cosine_with_restarts",
+    },
+    "clip skip, offset, checkpointing": {
+        "clip_skip": 2,
+        "noise_offset": 0.1,
+        "gradient_checkpointing": True,
+        "validation_split": 0.2,
+        "batch_size": 3,
+        "max_token_length": 150,
+    },
+}
+
+
+def same(kitchen: Kitchen, run: RunFolder, other: RunFolder) -> None:
+    """Losses of every step and weights of every epoch are equal, bit for bit."""
+    events, expected = kitchen.events(run), kitchen.events(other)
+    assert losses(events) == losses(expected)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "done"
+    assert events[-1].files == expected[-1].files
+    for file in events[-1].files:
+        mine, theirs = kohya.read(run.path / file), kohya.read(other.path / file)
+        assert mine.tensors.keys() == theirs.tensors.keys()
+        for name, tensor in mine.tensors.items():
+            assert torch.equal(tensor, theirs.tensors[name]), name
+
+
+@pytest.mark.parametrize("params", MATRIX.values(), ids=MATRIX.keys())
+def test_killed_twice_and_resumed(kitchen: Kitchen, params: dict[str, Any]) -> None:
+    straight = kitchen.submit("straight", **params)
+    whole = kitchen.bake(straight)
+    steps = max(losses(whole))
+    assert steps >= 4
+    assert len(set(losses(whole).values())) > 1
+
+    broken = kitchen.submit("broken", **params)
+    first = next(e.seq for e in whole if isinstance(e, Step) and e.step == 2)
+    assert kitchen.bake_and_die(broken, lambda event: event.seq == first)
+    half = [e.seq for e in whole if isinstance(e, Checkpoint) and e.kind == "state"][0]
+    assert kitchen.bake_and_die(broken, lambda event: isinstance(event, Checkpoint) and event.kind == "state")
+    assert half
+    assert kitchen.bake_and_die(broken, lambda event: isinstance(event, Step) and event.step == steps - 1)
+    events = kitchen.bake(broken)
+    assert any(isinstance(event, Resumed) for event in events)
+    same(kitchen, broken, straight)
+
+
+def test_stopped_in_the_middle_twice(kitchen: Kitchen) -> None:
+    params = {"gradient_accumulation": 2, "batch_size": 2, "repeat": 4}
+    straight, stopped = kitchen.submit("straight", **params), kitchen.submit("stopped", **params)
+    kitchen.bake(straight)
+    for step in (1, 4):
+        events = kitchen.bake(stopped, at_step(step, "stop"))
+        assert isinstance(events[-1], Finished)
+        assert events[-1].reason == "stopped"
+    kitchen.bake(stopped)
+    same(kitchen, stopped, straight)
+
+
+def test_killed_at_every_event(kitchen: Kitchen) -> None:
+    params = {"epochs": 2, "repeat": 1, "batch_size": 2, "preview_every_epochs": 1}
+    straight, broken = kitchen.submit("straight", **params), kitchen.submit("broken", **params)
+    kitchen.bake(straight)
+    seen: set[tuple[object, ...]] = set()
+
+    def new(event: Event) -> bool:
+        key = (type(event), getattr(event, "step", None), getattr(event, "name", None), getattr(event, "path", None))
+        fresh = key not in seen
+        return fresh and not seen.add(key)
+
+    while kitchen.bake_and_die(broken, new):
+        for event in kitchen.events(broken):
+            new(event)
+    same(kitchen, broken, straight)
+    assert {p.name for p in (broken.path / "epochs" / "02").iterdir()} == {
+        p.name for p in (straight.path / "epochs" / "02").iterdir()
+    }
+    for index in range(1, 5):
+        assert broken.preview_file(2, index).read_bytes() == straight.preview_file(2, index).read_bytes()
+
+
+def test_save_now_makes_a_state_to_go_on_from(kitchen: Kitchen) -> None:
+    straight, broken = kitchen.submit("straight"), kitchen.submit("broken")
+    kitchen.bake(straight)
+    hook = at_step(3, "save_now")
+
+    def saved(event: Event) -> bool:
+        hook(broken, event)
+        return isinstance(event, Step) and event.step == 6
+
+    assert kitchen.bake_and_die(broken, saved)
+    kitchen.bake(broken)
+    same(kitchen, broken, straight)
+    again = [e.step for e in kitchen.events(broken) if isinstance(e, Step)]
+    assert again.count(2) == 1, "the saved part was not trained twice"
+
+
+def test_another_dataset_means_another_state(kitchen: Kitchen) -> None:
+    run = kitchen.submit("run")
+    kitchen.bake(run, at_step(2, "stop"))
+    from engine.protocol.errors import EngineError
+
+    job = run.read_job()
+    import msgspec
+
+    run.write_job(msgspec.structs.replace(job, params=msgspec.structs.replace(job.params, seed=7)))
+    with pytest.raises(EngineError) as caught:
+        kitchen.bake(run)
+    assert caught.value.info.code == "state_mismatch"
+
+
+def test_reg_images_train_with_their_weight(kitchen: Kitchen) -> None:
+    reg = str(tiny_dataset(kitchen.home.parent / "reg", images=2, seed=5))
+    heavy = kitchen.bake(kitchen.submit("heavy", reg=reg, prior_loss_weight=2.0, epochs=1))
+    light = kitchen.bake(kitchen.submit("light", reg=reg, prior_loss_weight=0.0, epochs=1))
+    assert len(losses(heavy)) == 20, "as many reg views as training views"
+    assert 0.0 in losses(light).values()
+    assert 0.0 not in losses(heavy).values()
