@@ -6,6 +6,7 @@ sends in English; translations are written by hand into the .po files. `--check`
 
 from __future__ import annotations
 
+import ast
 import io
 import string
 import sys
@@ -36,7 +37,7 @@ Message = tuple[str | tuple[str, str], str, str]
 
 def gather() -> list[Message]:
     """Every message, in a stable order."""
-    return [*_marked(), *_sentences(), *_parameters(), *_presets()]
+    return [*_marked(), *_sentences(), *_parameters(), *_presets(), *_checks()]
 
 
 def _marked() -> Iterator[Message]:
@@ -68,6 +69,22 @@ def _presets() -> Iterator[Message]:
     for text in presets.translatable():
         if text:
             yield text, "presets", ""
+
+
+def _checks() -> Iterator[Message]:
+    """The doctor's words: the constant names, texts and hints of its checks."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse((ROOT / "engine/doctor.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Check":
+            found += [
+                str(k.value.value) for k in node.keywords if k.arg != "state" and isinstance(k.value, ast.Constant)
+            ]
+        elif (
+            isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        ):
+            found += [node.value.value for target in node.targets if getattr(target, "id", "") == "hint"]
+    for text in dict.fromkeys(found):
+        yield text, "engine/doctor.py", ""
 
 
 def template() -> Catalog:

@@ -49,7 +49,7 @@ def _lines(report: DoctorReport) -> list[str]:
     for check in report.checks:
         sign, word, style = _STATES[check.state]
         state = paint(f"{sign} {fit(_(word), state_wide)}", style, sys.stdout)
-        lines.append(f"{state}  {fit(_(check.name), wide)}  {plain(check.text)}")
+        lines.append(f"{state}  {fit(_(check.name), wide)}  {plain(_(check.text))}")
         if check.hint and check.state != "ok":
             lines.append(f"{'':{state_wide + 2}}  {'':{wide}}  {plain(_(check.hint))}")
     return lines
