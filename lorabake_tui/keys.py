@@ -163,8 +163,10 @@ PARAMS: tuple[Action, ...] = (
 )
 
 PICTURE: tuple[Action, ...] = (
-    Action("picture.next", "l,right,j,down,space", N_("Next"), N_("Show the next picture."), palette=False),
-    Action("picture.previous", "h,left,k,up", N_("Previous"), N_("Show the picture before."), palette=False),
+    Action("picture.next", "l,right", N_("Next"), N_("Show the picture at the right."), palette=False),
+    Action("picture.previous", "h,left", N_("Previous"), N_("Show the picture at the left."), palette=False),
+    Action("picture.down", "j,down", N_("Down"), N_("Show the picture of the next epoch."), palette=False),
+    Action("picture.up", "k,up", N_("Up"), N_("Show the picture of the epoch before."), palette=False),
     Action("picture.close", "escape,enter,o,q", N_("Back"), N_("Close the picture."), palette=False),
 )
 
@@ -272,7 +274,6 @@ _LABELS = {
     "enter": "Enter",
     "escape": "Esc",
     "tab": "Tab",
-    "shift+tab": "Shift+Tab",
     "backspace": "Bksp",
     "delete": "Del",
     "f1": "F1",
@@ -285,6 +286,8 @@ def key_label(key: str) -> str:
         return _LABELS[key]
     if key.startswith("ctrl+"):
         return "^" + key_label(key[5:])
+    if key.startswith("shift+"):
+        return "Shift+" + key_label(key[6:])
     return key
 
 

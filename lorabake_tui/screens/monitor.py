@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.protocol.control import Action
-from engine.protocol.events import Preview
 from engine.protocol.messages import ControlParams, RunParams
 from engine.protocol.records import RunRow
 from lorabake_tui import keys
@@ -25,7 +24,7 @@ from lorabake_tui.widgets.empty import Empty
 from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.log import LogView
 from lorabake_tui.widgets.meter import FactLine, Meter
-from lorabake_tui.widgets.picture import Item, PictureSource, show_full
+from lorabake_tui.widgets.picture import PictureSource, show_full
 from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.previews import Previews
 
@@ -196,7 +195,7 @@ class MonitorSection(Section, inherit_bindings=False):
         newest = drawn[-1] if drawn else None
         note = _("not drawn yet") if self.state in states.GOING else _("no previews")
         self.query_one(Previews).show(
-            _items(root, view, 0), _items(root, view, newest) if newest is not None else [], note
+            text.previews(root, view, 0), text.previews(root, view, newest) if newest is not None else [], note
         )
 
     def _draw_curves(self) -> None:
@@ -287,22 +286,9 @@ class MonitorSection(Section, inherit_bindings=False):
     @work(exit_on_error=False, group="pictures")
     async def action_pictures(self) -> None:
         view, row = self.view, self.row
-        items = [
-            item
-            for epoch in sorted(view.previews, reverse=True)
-            for item in _items(row.dir if row is not None else "", view, epoch)
-        ]
-        if items:
-            await show_full(self.query_one(Previews), self._pictures, items)
+        root = row.dir if row is not None else ""
+        rows = [text.previews(root, view, epoch) for epoch in sorted(view.previews)]
+        if rows:
+            await show_full(self, self._pictures, rows, (len(rows) - 1, 0))
         else:
             self.bench.tell(_("No previews yet."))
-
-
-def _items(root: str, view: RunView, epoch: int) -> list[Item]:
-    row = view.previews.get(epoch, {})
-    return [_item(root, epoch, row[index]) for index in sorted(row)]
-
-
-def _item(root: str, epoch: int, preview: Preview) -> Item:
-    name = _("baseline") if epoch == 0 else _("epoch {epoch}").format(epoch=epoch)
-    return Item(root, preview.path, f"{name} · {preview.seed}", preview.seq)

@@ -24,6 +24,7 @@ from lorabake_tui.store import LogLine, RunView
 from lorabake_tui.widgets import states
 from lorabake_tui.widgets.log import Entry
 from lorabake_tui.widgets.meter import Fact
+from lorabake_tui.widgets.picture import Item
 from lorabake_tui.widgets.units import clock, duration, learning_rate, loss, memory, rate, size
 
 PHASES = {
@@ -240,3 +241,15 @@ def _words(event: Event) -> str:
             return _(states.look(event.reason).word)
         case _:
             return ""
+
+
+def previews(root: str, view: RunView, epoch: int) -> list[Item]:
+    """The previews of an epoch (0: the untrained base) as pictures, by index."""
+    name = epoch_name(epoch)
+    row = view.previews.get(epoch, {})
+    return [Item(root, row[index].path, f"{name} #{index}", row[index].seq) for index in sorted(row)]
+
+
+def epoch_name(epoch: int) -> str:
+    """`baseline`, `epoch 3`."""
+    return _("epoch {epoch}").format(epoch=epoch) if epoch else _("baseline")

@@ -1,17 +1,256 @@
-"""The Results section."""
+"""The Results section: the epochs of a bake as rows, their previews as columns, and where the files are."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from collections.abc import Sequence
+from pathlib import Path
 
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from engine.protocol.records import RunRow
 from lorabake_tui import keys
-from lorabake_tui.screens.section import Section
+from lorabake_tui.i18n import _
+from lorabake_tui.screens import monitor_text as text
+from lorabake_tui.screens.section import Section, hints_of
+from lorabake_tui.screens.watching import Watching
+from lorabake_tui.store import RunView, shown_state
+from lorabake_tui.widgets import states
+from lorabake_tui.widgets.contact import ContactSheet
+from lorabake_tui.widgets.empty import Empty
 from lorabake_tui.widgets.frame import Frame
+from lorabake_tui.widgets.meter import Fact, FactLine, shortened
+from lorabake_tui.widgets.picture import PictureSource, show_full
+from lorabake_tui.widgets.plain import plain
+from lorabake_tui.widgets.rows import Cell, Column, RowList
+from lorabake_tui.widgets.units import loss, size
+
+TICK_SECONDS = 0.2
+_EMPTY = ("app.params", "app.monitor", "app.help")
+_HINTS = ("results.pictures", "results.path", "results.previous_run", "results.next_run")
 
 
 class ResultsSection(Section, inherit_bindings=False):
+    """Compare the epochs of one run; the run and the place in it are kept while one is elsewhere."""
+
     SECTION = "results"
     BINDINGS = keys.bindings(SECTION)
+    CSS_PATH = "results.tcss"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run_shown = ""
+        self._column = 0
+        self._epochs: list[int] = []
+        self._losses: dict[int, float] = {}
+        self._painted: tuple[object, ...] = ()
+        self._watching = Watching(self)
+        self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
 
     def body(self) -> ComposeResult:
-        yield Frame(title="Results")
+        with Frame(id="results-none"):
+            yield Empty()
+        with Horizontal(id="results-some"):
+            with Frame(id="results-epochs"):
+                yield RowList(
+                    [
+                        Column(_("Epoch")),
+                        Column(_("Loss"), 6, right=True),
+                        Column(_("Held out"), 8, right=True, shown_from=32),
+                        Column(_("Size"), 9, right=True, shown_from=32),
+                    ],
+                    id="results-list",
+                )
+            with Vertical(id="results-right"):
+                with Frame(title=_("Previews"), id="results-previews"):
+                    yield ContactSheet(self._pictures)
+                with Frame(id="results-file"):
+                    yield FactLine(id="results-path")
+                    yield FactLine(id="results-facts")
+
+    def on_mount(self) -> None:
+        self._list.focus()
+        self.set_interval(TICK_SECONDS, self._tick)
+        self.facts_changed()
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        self.facts_changed()
+
+    @property
+    def _list(self) -> RowList:
+        return self.query_one("#results-list", RowList)
+
+    @property
+    def _row(self) -> RunRow | None:
+        return self.bench.store.row(self.run_shown)
+
+    @property
+    def _view(self) -> RunView:
+        return self.bench.store.view(self.run_shown)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch under the cursor."""
+        at = self._list.current
+        return self._epochs[at] if at is not None and at < len(self._epochs) else None
+
+    # -- showing ----------------------------------------------------------------------------------------------
+
+    def facts_changed(self) -> None:
+        if not self.is_mounted:
+            return
+        runs = self.bench.store.started()
+        if not any(row.id == self.run_shown for row in runs):
+            # The newest run that has an epoch to look at, else simply the newest.
+            best = next((row for row in runs if row.epoch), None) or next(iter(runs), None)
+            self._open(best.id if best is not None else "")
+        some = bool(self.run_shown)
+        self.query_one("#results-none").display = not some
+        self.query_one("#results-some").display = some
+        if not some:
+            lost = self.bench.engine.state == "lost"
+            sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")
+            self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _EMPTY])
+            return
+        self._watching.follow(self.run_shown)
+        self._tick()
+
+    def _open(self, run: str) -> None:
+        self.run_shown, self._epochs, self._painted = run, [], ()
+
+    def _tick(self) -> None:
+        """Paint when the run has news; costs next to nothing when it has none."""
+        if not self.run_shown or not self.is_current:
+            return
+        view, row = self._view, self._row
+        state = shown_state(row, view)
+        stamp = (self.run_shown, view.seq, state)
+        if stamp == self._painted:
+            return
+        self._painted = stamp
+        here = self.epoch
+        self._epochs = sorted({*view.previews, *view.epochs})
+        self._losses = view.series.epoch_means()
+        runs = self.bench.store.started()
+        place = next((number for number, other in enumerate(runs, 1) if other.id == self.run_shown), 0)
+        name = row.name or row.id if row is not None else self.run_shown
+        self.query_one("#results-epochs", Frame).set_title(name, f"{states.told(state)} · {place}/{len(runs)}")
+        self._list.empty = _("no epoch yet")
+        self._list.show(range(len(self._epochs)), self._cells)
+        if here in self._epochs:
+            self._list.go_to(self._epochs.index(here))
+        self._show_pictures()
+
+    def _cells(self, number: int) -> Sequence[Cell]:
+        epoch, view = self._epochs[number], self._view
+        checkpoint = view.epochs.get(epoch)
+        held = next((point.loss for point in reversed(view.validation) if point.epoch == epoch), None)
+        return (
+            (text.epoch_name(epoch), "" if epoch else "row--dim"),
+            loss(self._losses.get(epoch)) if epoch else "",
+            loss(held) if held is not None else "",
+            (size(checkpoint.bytes) if checkpoint is not None else "", "row--dim"),
+        )
+
+    def _show_pictures(self) -> None:
+        at = self._list.current or 0
+        root = self._row.dir if self._row is not None else ""
+        rows = [text.previews(root, self._view, epoch) for epoch in self._epochs]
+        self._column = min(self._column, max((len(row) for row in rows), default=1) - 1)
+        going = shown_state(self._row, self._view) in states.GOING
+        note = _("not drawn yet") if going else _("no picture")
+        self.query_one(ContactSheet).show(rows, (at, max(0, self._column)), note=note)
+        self._tell_file()
+        self.refresh_hints()
+
+    def _tell_file(self) -> None:
+        epoch, view = self.epoch, self._view
+        frame, facts = self.query_one("#results-file", Frame), []
+        path = self._path()
+        frame.set_title(text.epoch_name(epoch) if epoch is not None else "")
+        line = self.query_one("#results-path", FactLine)
+        first = Fact("", _("The base model before training."), "dim")
+        if path is not None:
+            first = Fact("", shortened(str(path), line.size.width))
+        checkpoint = view.epochs.get(epoch or 0)
+        if checkpoint is not None:
+            facts.append(Fact("", size(checkpoint.bytes)))
+            facts.append(Fact(_("step"), str(checkpoint.step)))
+            facts.append(Fact("sha256", checkpoint.sha256[:12]))
+        preview = view.previews.get(epoch or 0, {})
+        picture = preview.get(sorted(preview)[self._column]) if self._column < len(preview) else None
+        if picture is not None:
+            facts.append(Fact(_("seed"), str(picture.seed)))
+            facts.append(Fact(_("prompt"), plain(picture.prompt)))
+        line.tell([first] if epoch is not None else [])
+        self.query_one("#results-facts", FactLine).tell(facts)
+
+    def _path(self) -> Path | None:
+        checkpoint = self._view.epochs.get(self.epoch or 0)
+        return Path(self._row.dir, checkpoint.path) if checkpoint is not None and self._row is not None else None
+
+    def hints(self) -> list[tuple[str, str]]:
+        names = _HINTS if self.run_shown else ()
+        return hints_of([keys.find(name) for name in (*names, "app.help", "app.palette", "app.leave")])
+
+    # -- walking ----------------------------------------------------------------------------------------------
+
+    @on(RowList.Highlighted)
+    def _moved(self) -> None:
+        if self._epochs:
+            self._show_pictures()
+
+    def action_next_picture(self) -> None:
+        self._column += 1
+        self._show_pictures()
+
+    def action_previous_picture(self) -> None:
+        self._column = max(0, self._column - 1)
+        self._show_pictures()
+
+    def action_previous_run(self) -> None:
+        self._switch(1)
+
+    def action_next_run(self) -> None:
+        self._switch(-1)
+
+    def _switch(self, by: int) -> None:
+        runs = [row.id for row in self.bench.store.started()]
+        if self.run_shown not in runs:
+            return
+        to = runs.index(self.run_shown) + by
+        if not 0 <= to < len(runs):
+            self.bench.tell(_("This is the oldest run.") if by > 0 else _("This is the newest run."))
+            return
+        self._open(runs[to])
+        self.facts_changed()
+
+    # -- using ------------------------------------------------------------------------------------------------
+
+    def action_path(self) -> None:
+        path = self._path()
+        if path is None:
+            self.bench.tell(_("The baseline has no file."))
+            return
+        self.app.copy_to_clipboard(str(path))
+        self.bench.tell(_("Copied: {path}").format(path=path))
+
+    @on(RowList.Selected)
+    def _selected(self) -> None:
+        self.action_pictures()
+
+    @work(exit_on_error=False, group="pictures")
+    async def action_pictures(self) -> None:
+        root = self._row.dir if self._row is not None else ""
+        drawn = [epoch for epoch in self._epochs if self._view.previews.get(epoch)]
+        epoch = self.epoch
+        if epoch not in drawn:
+            self.bench.tell(_("This epoch has no pictures."))
+            return
+        rows = [text.previews(root, self._view, number) for number in drawn]
+        at = drawn.index(epoch)
+        row, self._column = await show_full(self, self._pictures, rows, (at, min(self._column, len(rows[at]) - 1)))
+        self._list.go_to(self._epochs.index(drawn[row]))
+        self._show_pictures()

@@ -110,3 +110,14 @@ class FactLine(Line):
             pieces.append((value, f"line--{tone}" if tone else ""))
             used += cost
         return pieces
+
+
+def shortened(path: str, width: int) -> str:
+    """A path in at most `width` cells, losing whole folders at its beginning: `…/epochs/03/mira-e03.safetensors`."""
+    text = plain(path)
+    while cell_len(text) > max(8, width):
+        _head, slash, tail = text.removeprefix("…/").lstrip("/").partition("/")
+        if not slash:
+            return clip(text, max(8, width))
+        text = f"…/{tail}"
+    return text

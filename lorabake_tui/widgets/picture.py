@@ -212,7 +212,7 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
         item = self._shown or self._item
         text = item.caption if item is not None else ""
         if self._here and text:
-            text = f"▸ {text}"
+            text = f"▸{text}"
         style = self.get_component_rich_style("picture--here" if self._here else "picture--caption")
         return Strip([Segment(centred(text, width), style)], width)
 
@@ -283,55 +283,67 @@ class PictureGrid(Horizontal, can_focus=False, inherit_bindings=False):
         return all(view.painted for view in self._views if view.item is not None and view.display)
 
 
-class FullPicture(ModalScreen[int], inherit_bindings=False):
-    """One of several pictures over the whole screen; returns the number of the one shown last."""
+Place = tuple[int, int]
+"""Row and column of a picture in a table of pictures."""
+
+
+class FullPicture(ModalScreen[Place], inherit_bindings=False):
+    """One of a table of pictures over the whole screen; the arrows walk the table. Returns where it ended."""
 
     BINDINGS = keys.bindings("picture")
     DEFAULT_CSS = """
     FullPicture { background: $background; }
     """
 
-    def __init__(self, source: PictureSource, items: Sequence[Item], at: int = 0) -> None:
+    def __init__(self, source: PictureSource, rows: Sequence[Sequence[Item]], at: Place = (0, 0)) -> None:
         super().__init__()
-        self._items, self._at = list(items), at
+        self._rows, self._row, self._column = [list(row) for row in rows if row], at[0], at[1]
         self._view = PictureView(source, rest=0.05, captioned=True, keep=True)
 
     def compose(self) -> ComposeResult:
         yield self._view
 
     def on_mount(self) -> None:
-        self._turn(0)
+        self._go(0, 0)
 
-    def _turn(self, by: int) -> None:
-        self._at = (self._at + by) % len(self._items)
-        item = self._items[self._at]
-        place = f"{self._at + 1}/{len(self._items)}"
-        self._view.show(item._replace(caption=f"{item.caption}   {place}   {_('← → turn · Esc back')}"), here=True)
+    def _go(self, down: int, right: int) -> None:
+        self._row = min(len(self._rows) - 1, max(0, self._row + down))
+        row = self._rows[self._row]
+        self._column = min(len(row) - 1, max(0, self._column + right))
+        item = row[self._column]
+        keys_told = _("arrows walk, Esc back")
+        self._view.show(item._replace(caption=f"{item.caption}   {keys_told}"), here=True)
 
     def action_next(self) -> None:
-        self._turn(1)
+        self._go(0, 1)
 
     def action_previous(self) -> None:
-        self._turn(-1)
+        self._go(0, -1)
+
+    def action_down(self) -> None:
+        self._go(1, 0)
+
+    def action_up(self) -> None:
+        self._go(-1, 0)
 
     def action_close(self) -> None:
-        self.dismiss(self._at)
+        self.dismiss((self._row, self._column))
 
 
-async def show_full(widget: Widget, source: PictureSource, items: Sequence[Item], at: int = 0) -> int:
-    """Show pictures full-screen, in true pixels where the terminal has them; returns the one shown last.
+async def show_full(widget: Widget, source: PictureSource, rows: Sequence[Sequence[Item]], at: Place = (0, 0)) -> Place:
+    """Show a table of pictures full-screen, in true pixels where the terminal has them; returns where it ended.
 
-    Must run in a worker, since it waits for the person.
+    Must run in a worker, since it waits for the person. Rows without pictures are not allowed.
     """
     protocol = pixel_protocol(os.environ)
-    item = items[at]
+    item = rows[at[0]][at[1]]
     path = Path(item.root, item.file)
     if protocol and path.is_file():
         with widget.app.suspend():
             shown = await asyncio.to_thread(_draw, path, protocol, item.caption)
         if shown:
             return at
-    answer = await widget.app.push_screen_wait(FullPicture(source, items, at))
+    answer = await widget.app.push_screen_wait(FullPicture(source, rows, at))
     return at if answer is None else answer
 
 
