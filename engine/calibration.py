@@ -51,12 +51,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What a bake with these facts took: seconds of an optimizer step, of all before the first one (loading and
-    caching), of one round of previews (0: none drawn), and the peak of memory (0: not known)."""
+    caching), of one round of previews (0: none drawn), of saving and validating one epoch, and the peak of memory
+    (0: not known)."""
 
     facts: Facts
     seconds_per_step: float
     setup_seconds: float
     preview_seconds: float = 0.0
+    closing_seconds: float = 0.0
     memory_bytes: int = 0
     t: float = 0.0
 
@@ -108,19 +110,22 @@ def learn(
     seconds_per_step: float,
     setup_seconds: float,
     preview_seconds: float = 0.0,
+    closing_seconds: float = 0.0,
     memory_bytes: int = 0,
 ) -> None:
     """Remember what a bake took; a bake of the same facts replaces its former figures, averaged with them.
 
     Never raises for a disk that refuses: a bake must not fail over a statistic. Nonsense is not remembered.
     """
-    if not (0 < seconds_per_step < math.inf and 0 <= setup_seconds < math.inf and 0 <= preview_seconds < math.inf):
+    times = (seconds_per_step, setup_seconds, preview_seconds, closing_seconds)
+    if seconds_per_step == 0 or not all(0 <= seconds < math.inf for seconds in times):
         return
     fresh = Measured(
         facts=known,
         seconds_per_step=seconds_per_step,
         setup_seconds=setup_seconds,
         preview_seconds=preview_seconds,
+        closing_seconds=closing_seconds,
         memory_bytes=memory_bytes,
         t=time.time(),
     )
@@ -139,6 +144,7 @@ def _blended(old: Measured, new: Measured) -> Measured:
         seconds_per_step=(old.seconds_per_step + new.seconds_per_step) / 2,
         setup_seconds=(old.setup_seconds + new.setup_seconds) / 2,
         preview_seconds=_mean(old.preview_seconds, new.preview_seconds),
+        closing_seconds=_mean(old.closing_seconds, new.closing_seconds),
         memory_bytes=max(old.memory_bytes, new.memory_bytes),
     )
 

@@ -31,10 +31,12 @@ _LATENT_BYTES_PER_PIXEL = 4 * 4 * 2 / 64
 """Four channels of fp32, mean and deviation, one for every 8 × 8 pixels."""
 
 
-class _Base(msgspec.Struct, frozen=True):
+class BaseKind(msgspec.Struct, frozen=True):
+    """A base model as estimates see it: which measurements it shares (`model`), its family, and where it lies."""
+
     model: str
     family: str
-    path: Path | None
+    path: Path | None = None
 
 
 def estimate(
@@ -47,7 +49,7 @@ def estimate(
     folder that is no dataset.
     """
     params = fields.build(request.params)
-    base = _base(request.base)
+    base = base_kind(request.base)
     dataset = dataset or scan(Path(request.dataset))
     if reg is None and request.reg:
         reg = scan(Path(request.reg))
@@ -67,12 +69,13 @@ def of_plan(
     notices: list[ErrorInfo] | None = None,
 ) -> Estimate:
     """The estimate of a plan that is already made."""
-    known = _base(base)
+    known = base_kind(base)
     device = device or this_device()
     facts = calibration.facts(plan, params, device=device, model=known.model, precision=_precision(params, device))
     weights = footprint.lora_parameters(params, known.model, known.path)
     times, memory, source = _times(facts, weights)
-    rounds = preview_rounds(params)
+    seconds = times.setup + times.step * plan.optimizer_steps + times.closing * plan.epochs
+    seconds += times.previews * preview_rounds(params)
     return Estimate(
         images=sum(not item.reg for item in plan.items),
         reg_images=plan.reg.used,
@@ -80,7 +83,7 @@ def of_plan(
         steps_per_epoch=plan.steps_per_epoch,
         optimizer_steps=plan.optimizer_steps,
         epochs=plan.epochs,
-        seconds=round(times.setup + times.step * plan.optimizer_steps + times.previews * rounds, 1),
+        seconds=round(seconds, 1),
         memory_bytes=memory,
         disk_bytes=_disk(plan, params, weights),
         source=source,
@@ -101,6 +104,17 @@ def saved_epochs(params: BakeParams) -> int:
     return params.epochs // every + (params.epochs % every > 0)
 
 
+def base_kind(name: str) -> BaseKind:
+    """What a base is, by name or path; raises EngineError `model_unknown` or why the path is no base model."""
+    entry = presets.bases().get(name)
+    if entry is not None:  # downloaded or not, its layout is known
+        return BaseKind("demo" if name == "demo" else entry.family, entry.family)
+    from engine.models.catalogue import locate
+
+    located = locate(name)
+    return BaseKind(footprint.model_at(located.path, located.family), located.family, located.path)
+
+
 @functools.cache
 def this_device() -> str:
     """The name of the first GPU, or "CPU"; asked once per process."""
@@ -117,17 +131,6 @@ def _precision(params: BakeParams, device: str) -> str:
     if params.precision != "auto":
         return params.precision
     return "fp32" if device == "CPU" else "bf16"
-
-
-def _base(name: str) -> _Base:
-    """What a base is, by name or path; raises EngineError `model_unknown` or why the path is no base model."""
-    entry = presets.bases().get(name)
-    if entry is not None:  # downloaded or not, its layout is known
-        return _Base("demo" if name == "demo" else entry.family, entry.family, None)
-    from engine.models.catalogue import locate
-
-    located = locate(name)
-    return _Base(located.family, located.family, located.path)
 
 
 def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str]:
@@ -148,7 +151,7 @@ def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str]:
         previews = row.preview_seconds * facts.preview_work / row.facts.preview_work
     if row.memory_bytes and row.facts == msgspec.structs.replace(facts, images=row.facts.images):
         memory = row.memory_bytes
-    return footprint.Forecast(step, setup, previews), memory, "history"
+    return footprint.Forecast(step, setup, previews, row.closing_seconds), memory, "history"
 
 
 def _passes(facts: Facts) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.calibration import Facts
+from engine.demo.paths import BASE as DEMO_BASE
 from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
 
@@ -68,16 +69,32 @@ _LOAD_RATE = 300e6
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """Seconds of one optimizer step, of everything before the first, and of one round of previews."""
+    """Seconds of one optimizer step, of everything before the first, of one round of previews, and of closing an
+    epoch."""
 
     step: float
     setup: float
     previews: float
+    closing: float = 0.5
+
+
+def family_of(model: str) -> Family:
+    """The sizes that come nearest to a kind of model: its own, or those of the family it is a variant of."""
+    return FAMILIES.get(model) or FAMILIES[model.partition("-")[0]]
+
+
+def model_at(path: Path, family: str) -> str:
+    """What kind of model a folder holds: "demo" or the family where its layers are that one's, else a variant."""
+    counted = units(path)
+    known = {(FAMILIES[family].unet_units, FAMILIES[family].text_units): family, units(DEMO_BASE): "demo"}
+    if counted is None:
+        return family
+    return known.get(counted, f"{family}-{counted[0]}-{counted[1]}")
 
 
 def forecast(facts: Facts) -> Forecast:
     """The rough model's times; good for an order of magnitude."""
-    family = FAMILIES[facts.model]
+    family = family_of(facts.model)
     rate = _rate(facts.device)
     per_pixel = family.forward / family.pixels
     passes = _CHECKPOINTED if facts.gradient_checkpointing else _TRAIN
@@ -98,8 +115,9 @@ def _rate(device: str) -> float:
 
 def lora_parameters(params: BakeParams, model: str, path: Path | None = None) -> int:
     """How many weights the LoRA has; counted on the base at `path` where that is a diffusers folder."""
-    family = FAMILIES[model]
-    unet, text = (_units(path) if path is not None else None) or (family.unet_units, family.text_units)
+    family = family_of(model)
+    path = DEMO_BASE if path is None and model == "demo" else path
+    unet, text = (units(path) if path is not None else None) or (family.unet_units, family.text_units)
     count = 0
     if params.unet_lr > 0:
         count += unet * params.network_dim
@@ -113,7 +131,7 @@ def lora_parameters(params: BakeParams, model: str, path: Path | None = None) ->
 def memory(facts: Facts, parameters: int) -> int:
     """Bytes on the GPU at the peak, or of main memory on a processor: weights, 16 bytes for every trained one
     (itself, gradient, two moments, all fp32), activations, and what the runtime takes."""
-    family = FAMILIES[facts.model]
+    family = family_of(facts.model)
     width = 4 if facts.precision == "fp32" else 2
     activations = family.activations[facts.gradient_checkpointing] * (width / 2)
     pictures = facts.pixels / family.pixels * facts.batch_size
@@ -122,7 +140,7 @@ def memory(facts: Facts, parameters: int) -> int:
 
 
 @functools.lru_cache(maxsize=16)
-def _units(path: Path) -> tuple[int, int] | None:
+def units(path: Path) -> tuple[int, int] | None:
     """LoRA weights per dimension in the U-Net and the text encoder of a diffusers folder, from headers alone."""
     from engine.models.sniff import header_of, weights_of
 

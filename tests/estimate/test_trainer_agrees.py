@@ -1,0 +1,60 @@
+"""The plan's steps are those the trainer's own order of batches takes, on hundreds of random datasets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from engine.dataset.plan import make_plan
+from engine.dataset.scan import Dataset, ImageFile
+from engine.protocol.params import BakeParams
+from engine.train.order import epoch_steps
+
+
+@st.composite
+def folders(draw: st.DrawFn) -> Dataset:
+    sides = st.integers(1, 40).map(lambda n: n * 40)
+    rows = draw(st.lists(st.tuples(sides, sides, st.none() | st.integers(1, 9)), min_size=1, max_size=20))
+    images = tuple(
+        ImageFile(name=f"{i}.png", path=Path(f"/{i}.png"), width=w, height=h, own_repeat=own)
+        for i, (w, h, own) in enumerate(rows)
+    )
+    return Dataset(path=Path("/set"), images=images)
+
+
+@st.composite
+def settings(draw: st.DrawFn) -> BakeParams:
+    return BakeParams(
+        repeat=draw(st.integers(1, 12)),
+        epochs=draw(st.integers(1, 3)),
+        batch_size=draw(st.integers(1, 8)),
+        gradient_accumulation=draw(st.integers(1, 4)),
+        resolution=draw(st.sampled_from([64, 512, 1024])),
+        enable_bucket=draw(st.booleans()),
+        bucket_no_upscale=draw(st.booleans()),
+        validation_split=draw(st.sampled_from([0.0, 0.2])),
+        seed=draw(st.integers(0, 5)),
+    )
+
+
+@budget(max_examples=250, deadline=None)
+@given(folders(), st.none() | folders(), settings())
+def test_steps_and_views_are_the_trainers(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> None:
+    plan = make_plan(dataset, reg, params)
+    total = views = 0
+    for epoch in range(1, params.epochs + 1):
+        steps = epoch_steps(plan, params, epoch)
+        assert len(steps) == plan.steps_per_epoch
+        total += len(steps)
+        seen = Counter(view.item for batches in steps for batch in batches for view in batch)
+        assert seen == {i: item.repeat for i, item in enumerate(plan.items)}
+        views += sum(n for i, n in seen.items() if not plan.items[i].reg)
+        for batch in (batch for batches in steps for batch in batches):
+            assert len({plan.items[view.item].fit.bucket for view in batch}) == 1
+            assert len(batch) <= params.batch_size
+    assert total == plan.optimizer_steps
+    assert views == plan.image_views
