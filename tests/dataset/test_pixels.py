@@ -116,6 +116,28 @@ def test_other_colour_modes_become_rgb(tmp_path: Path) -> None:
         assert np.abs(pixels.astype(int) - colour).max() <= 3, name
 
 
+def test_of_a_moving_picture_the_first_frame_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ((200, 0, 0), (0, 200, 0))]
+    frames[0].save(folder / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
+    frames[0].save(folder / "b.png", save_all=True, append_images=frames[1:])
+    for image in scan(folder).images:
+        assert (image.width, image.height, image.problem) == (64, 64, "")
+        assert load_rgb(image.path, cover(64, 64, (64, 64)))[9, 9].tolist() == [200, 0, 0]
+
+
+def test_large_jpegs_of_every_mode_are_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for mode, colour in (("CMYK", (0, 255, 255, 0)), ("L", 76), ("RGB", (255, 0, 0))):
+        Image.new(mode, (2000, 1000), colour).save(folder / f"{mode}.jpg", quality=95)
+        shown = inflated(picture(folder, f"{mode}.jpg", 50, 50))
+        assert shown.shape == (25, 50, 3)
+        wanted = (76, 76, 76) if mode == "L" else (255, 0, 0)
+        assert np.abs(shown[12, 25].astype(int) - wanted).max() <= 3, mode
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()

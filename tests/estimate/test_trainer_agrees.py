@@ -41,7 +41,7 @@ def settings(draw: st.DrawFn) -> BakeParams:
     )
 
 
-@budget(max_examples=250, deadline=None)
+@budget(max_examples=250)
 @given(folders(), st.none() | folders(), settings())
 def test_steps_and_views_are_the_trainers(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> None:
     plan = make_plan(dataset, reg, params)
