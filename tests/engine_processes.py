@@ -56,31 +56,32 @@ class Home:
         """`python -m engine …` in this home."""
         return subprocess.Popen([sys.executable, "-m", "engine", *words], env=self.env, **options)
 
-    def processes(self, word: str = "") -> dict[int, str]:
-        """Process id → command line of the engine's processes of this home whose command line holds `word`."""
+    def processes(self, kind: str = "") -> dict[int, list[str]]:
+        """Process id → words of the engine's processes of this home: all, or the hosts, runners or workers."""
         mark = f"LORABAKE_HOME={self.path}".encode()
         found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                if "engine" in line and word in line and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = line
+                words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+                mine = "engine" in words and (kind or "engine") in words
+                if mine and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = words
         return found
 
-    def kill(self, word: str) -> list[int]:
-        """SIGKILL the processes whose command line holds `word`; returns their ids once they are gone."""
-        pids = list(self.processes(word))
+    def kill(self, kind: str = "") -> list[int]:
+        """SIGKILL the processes of a kind (all kinds by default); returns their ids once they are gone."""
+        pids = list(self.processes(kind))
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        until(lambda: not set(pids) & set(self.processes(word)), f"{word} is gone")
+        until(lambda: not set(pids) & set(self.processes(kind)), f"{kind or 'everything'} is gone")
         return pids
 
     def clean(self) -> None:
         """End everything of this home."""
-        until(lambda: not (self.kill("engine") or self.processes()), "nothing is left of the home")
+        until(lambda: not (self.kill() or self.processes()), "nothing is left of the home")
 
     def rows(self) -> list[RunRow]:
         """The runs as any viewer would see them."""

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -157,7 +158,7 @@ def test_a_runner_that_died_with_its_worker_leaves_held_jobs(home: Home) -> None
 
 
 def _hold_lock(path: str, ready: "multiprocessing.synchronize.Event") -> None:
-    lock = Lock(RunFolder(__import__("pathlib").Path(path)).lock)
+    lock = Lock(RunFolder(Path(path)).lock)
     lock.acquire()
     ready.set()
     signal.pause()
