@@ -125,6 +125,7 @@ def _overview() -> list[str]:
         "",
         _("Each command has --help with an example, and --json for scripts."),
         _("Exit codes: 0 ok, 1 failed, 2 usage, 3 cannot start, 130 interrupted."),
+        _("LORABAKE_HOME moves all files, LORABAKE_LANG=en or zh_CN chooses the language."),
     ]
     return lines
 

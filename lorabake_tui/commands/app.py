@@ -28,7 +28,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def open_app(*, dataset: str = "", section: str = "", run: str = "") -> int:
     """Run the app on this terminal; says so and returns 3 where there is none."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on stderr, so that one matters too.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         complain(_("The app needs a terminal."), _("`lorabake --help` lists commands that work without one."))
         return CANNOT_START
     from lorabake_tui import terminal

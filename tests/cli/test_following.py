@@ -10,6 +10,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.protocol.events import Step, decode_event
@@ -260,3 +261,21 @@ def test_lists_have_one_json_document_each(lorabake: Lorabake) -> None:
     checks = json.loads(lorabake.run("doctor", "--json").stdout)["checks"]
     assert {"python", "home", "torch"} <= {check["name"] for check in checks}
     assert set(json.loads(lorabake.run("demo", "--where", "--json").stdout)) == {"base", "tagger", "dataset", "reg"}
+
+
+def test_a_lost_engine_is_told_and_the_bake_goes_on(lorabake: Lorabake, dataset: Path) -> None:
+    process = lorabake.start(*fake(dataset, *LONG))
+    read_until(process, b"4 baseline previews")
+    host = next(child for child in psutil.Process(process.pid).children() if "host" in child.cmdline())
+    host.kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "The engine process ended." in err.decode()
+    assert rows(lorabake)["mira"]["state"] in LIVE_STATES
+
+
+def test_demo_without_a_terminal_prints_lines(lorabake: Lorabake) -> None:
+    done = lorabake.run("demo", "--kind", "fake", "--set", "epochs=1", "--set", "repeat=1")
+    assert done.returncode == 0, done.stderr
+    assert "done: demo" in done.stdout
+    assert "demo-e01.safetensors" in done.stdout.splitlines()[-5]
