@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from engine.dataset.names import printable
+from engine.dataset.names import inside, printable
 from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write
 from engine.protocol.params import BakeParams
@@ -23,9 +23,18 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def caption_path(image: Path) -> Path:
-    """The caption file of an image: the existing one, else the `.txt` that would be made."""
+    """The caption file of an image: the existing one, else the `.txt` that would be made.
+
+    Pipes and devices would block a reader for ever, and a link out of the folder may lead to anything: neither is
+    a caption.
+    """
     candidates = [image.with_name(image.stem + extension) for extension in EXTENSIONS]
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    return next((path for path in candidates if is_caption(path)), candidates[0])
+
+
+def is_caption(path: Path) -> bool:
+    """Whether `path` is an ordinary file, or a link to one in its own folder or below."""
+    return path.is_file() and (not path.is_symlink() or inside(path.parent, path))
 
 
 def decode_caption(raw: bytes, file: str) -> str:
@@ -82,6 +91,8 @@ def write_caption(image: Path, text: str, *, expected: str | None) -> bool:
 
 
 def _bytes_of(path: Path) -> bytes | None:
+    if not is_caption(path):
+        return None
     try:
         with open(path, "rb") as file:
             return file.read(MAX_BYTES + 1)

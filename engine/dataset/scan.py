@@ -146,15 +146,17 @@ def _walk(root: Path, findings: list[ErrorInfo]) -> Iterator[_Candidate]:
                 if entry.is_symlink() and not inside(root, Path(entry.path)):
                     findings.append(describe("path_outside", path=printable(below), root=printable(str(root))))
                 elif entry.is_file():
-                    yield _Candidate(to_name(below), below, entry.path, repeat, _caption_beside(root, entry, beside))
+                    yield _Candidate(to_name(below), below, entry.path, repeat, _caption_beside(entry, beside))
 
 
-def _caption_beside(root: Path, image: os.DirEntry[str], beside: dict[str, os.DirEntry[str]]) -> str | None:
+def _caption_beside(image: os.DirEntry[str], beside: dict[str, os.DirEntry[str]]) -> str | None:
     stem = os.path.splitext(image.name)[0]
     for extension in captions.EXTENSIONS:
         entry = beside.get(stem + extension)
-        # A pipe or a device would block the reader for ever; a link may lead to anything.
-        if entry is not None and entry.is_file() and (not entry.is_symlink() or inside(root, Path(entry.path))):
+        # What the listing knows without asking the disk again; a link is looked at closely.
+        if entry is not None and (
+            entry.is_file(follow_symlinks=False) or (entry.is_symlink() and captions.is_caption(Path(entry.path)))
+        ):
             return entry.path
     return None
 

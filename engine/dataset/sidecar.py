@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from engine.dataset.names import printable
+from engine.dataset.names import inside, printable
 from engine.protocol.errors import EngineError
 from engine.protocol.files import Lock, atomic_write, make_private_dir
 
@@ -50,12 +50,16 @@ def read_sidecar(dataset: Path) -> Sidecar:
 def set_repeat(dataset: Path, images: list[str], repeat: int | None) -> None:
     """Give the named images their own repeat (0 leaves them out), or take it away with None.
 
-    Raises EngineError `param_invalid`, `dataset_unwritable`, or `sidecar_unreadable` (the broken file is kept).
+    Raises EngineError `param_invalid`, `dataset_unwritable`, `path_outside` when the sidecar is a link that leads
+    elsewhere, or `sidecar_unreadable` (the broken file is kept).
     """
     if repeat is not None and not 0 <= repeat <= MAX_REPEAT:
         raise EngineError("param_invalid", name="repeat", value=repeat, allowed=f"0 … {MAX_REPEAT}")
     path = sidecar_path(dataset)
     lock = Lock(path.parent / "lock")
+    for part in (path.parent, path, lock.path):
+        if not inside(dataset, part):
+            raise EngineError("path_outside", path=printable(str(part)), root=printable(str(dataset)))
     try:
         with _threads:
             make_private_dir(path.parent)

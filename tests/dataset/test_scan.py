@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import pytest
 from engine.dataset import rows
 from engine.dataset.names import locate
 from engine.dataset.scan import find, reread, scan
-from engine.dataset.sidecar import set_repeat, sidecar_path
+from engine.dataset.sidecar import read_sidecar, set_repeat, sidecar_path
 from engine.protocol.errors import EngineError
 from tests.dataset import make
 
@@ -107,6 +109,7 @@ def test_hidden_folders_sidecar_and_links_outside_are_left_out(tmp_path: Path) -
     dataset = scan(folder)
     assert {image.name for image in dataset.images} == {"a.png", "inner.png"}
     assert find(dataset, "a.png").caption is None
+    assert find(reread(dataset, ["a.png"]), "a.png").caption is None
     assert [(info.code, info.args["path"]) for info in dataset.findings] == [("path_outside", "link.png")]
 
 
@@ -245,6 +248,27 @@ def test_a_damaged_sidecar_is_told_and_never_overwritten(tmp_path: Path) -> None
     with pytest.raises(EngineError, match="cannot be read"):
         set_repeat(tmp_path, ["a.png"], 8)
     assert "many" in sidecar_path(tmp_path).read_text()
+
+
+def test_a_sidecar_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    make.image(tmp_path / "set" / "a.png")
+    (tmp_path / "else").mkdir()
+    (tmp_path / "set" / ".lorabake").symlink_to(tmp_path / "else")
+    with pytest.raises(EngineError) as failure:
+        set_repeat(tmp_path / "set", ["a.png"], 3)
+    assert failure.value.info.code == "path_outside"
+    assert list((tmp_path / "else").iterdir()) == []
+
+
+def test_viewers_that_set_repeats_at_once_lose_nothing(tmp_path: Path) -> None:
+    make.image(tmp_path / "a.png")
+    code = (
+        "import sys; from pathlib import Path; from engine.dataset.sidecar import set_repeat\n"
+        "for i in range(15): set_repeat(Path(sys.argv[1]), [f'{sys.argv[2]}-{i}.png'], i)"
+    )
+    viewers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(n)]) for n in range(3)]
+    assert [viewer.wait() for viewer in viewers] == [0, 0, 0]
+    assert len(read_sidecar(tmp_path).repeats) == 45
 
 
 @pytest.mark.parametrize("repeat", [-1, 5001])
