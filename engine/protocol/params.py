@@ -40,7 +40,7 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     repeat: Annotated[
         int,
         _knob(
-            "Repeat",
+            "Repeats per image",
             "How many times each image is learned per epoch. Applies only to images without a repeat of their own. "
             "Too high: the character is overfitted and every picture looks the same. Too low: no likeness.",
             "Length",
