@@ -23,10 +23,13 @@ def presets_list(_: Context, __: Empty) -> list[PresetRow]:
 
 def presets_resolve(_: Context, params: PresetParams) -> PresetRow:
     """A preset as it applies to a base and a number of images."""
-    from engine.models.catalogue import locate
+    from engine.models.catalogue import list_models, locate
     from engine.presets import resolve
 
-    row = locate(params.base).row if params.base else None
+    # A base that is not downloaded yet is known all the same.
+    row = next((row for row in list_models() if row.name == params.base), None)
+    if row is None and params.base:
+        row = locate(params.base).row
     return resolve(params.name, row, params.images)
 
 

@@ -33,7 +33,7 @@ BATCH_BYTES = 48 * 1024
 _CHUNK = 1024 * 1024
 
 
-class _Peek(msgspec.Struct):
+class _Peek(msgspec.Struct, gc=False):
     type: str
     seq: int
 
@@ -74,8 +74,8 @@ class Watch:
         if not end and len(data) == _CHUNK:
             return [], self._skip_long_line()
         self.offset += end
-        good = [line for line in data[:end].split(b"\n") if line and self._wanted(line)]
-        return good, len(data) == _CHUNK
+        lines = data[:end].split(b"\n")
+        return [line for line in lines if line and _number(line) > self.after], len(data) == _CHUNK
 
     def _skip_long_line(self) -> bool:
         # Far longer than any event: foreign bytes. Go to the next line, if it has begun.
@@ -87,14 +87,15 @@ class Watch:
                     return True
         return False
 
-    def _wanted(self, line: bytes) -> bool:
-        try:
-            event = _peek.decode(line)
-            if not line.isascii():
-                line.decode("utf-8")
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return False
-        return event.seq > self.after
+
+def _number(line: bytes) -> int:
+    """The event's number; -1 for a line that is no JSON object with type and number, or no UTF-8."""
+    try:
+        if not line.isascii():
+            line.decode("utf-8")
+        return _peek.decode(line).seq
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return -1
 
 
 def _parts(lines: list[bytes]) -> Iterator[list[msgspec.Raw]]:
