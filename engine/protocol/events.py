@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trainable_parameters: int = 0
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """What every event carries.
 
     `seq` is +1 for the run's whole life, resumes included; `boot` changes with each worker process;
