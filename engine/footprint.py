@@ -46,7 +46,7 @@ FAMILIES = {
     "sd15": Family(423_936, 165_888, 544_000, 82_880, 1_066_000_000, 0.68e12, 512**2, (0.9 * GIB, 0.2 * GIB), 0.15),
     "sdxl": Family(2_659_840, 903_168, 355_840, 58_560, 3_469_000_000, 6.0e12, 1024**2, (7.8 * GIB, 1.4 * GIB), 0.45),
     # The embedded model: counted on its layout, timed on two processor cores.
-    "demo": Family(21_696, 8_640, 0, 0, 7_467_000, 0.7e9, 64**2, (0.02 * GIB, 0.01 * GIB), 0.05),
+    "demo": Family(21_696, 8_640, 0, 0, 7_467_000, 0.7e9, 64**2, (0.008 * GIB, 0.004 * GIB), 0.05),
 }
 
 # Dense bf16 (fp16 where older) with fp32 accumulation, in TFLOP/s, from the makers' data sheets.
@@ -135,7 +135,7 @@ def memory(facts: Facts, parameters: int) -> int:
     width = 4 if facts.precision == "fp32" else 2
     activations = family.activations[facts.gradient_checkpointing] * (width / 2)
     pictures = facts.pixels / family.pixels * facts.batch_size
-    runtime = 0.9 * GIB if facts.device == "CPU" else 0.4 * GIB
+    runtime = 0.45 * GIB if facts.device == "CPU" else 0.4 * GIB
     return round(family.weights * width + parameters * 16 + activations * pictures + runtime)
 
 

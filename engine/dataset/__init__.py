@@ -1,4 +1,6 @@
-"""A folder of images and captions as a bake sees it: rows, tags, buckets, the plan, pixels.
+"""A folder of images and captions as a bake sees it. Pillow and numpy only, imported where pixels are touched.
 
-Needs Pillow and numpy only, both imported where pixels are touched. Runs, models and presets are left to others.
+`scan` opens a folder, `rows` and `tags` show it, `captions` and `sidecar` change it, `buckets` and `plan` say what a
+bake takes from it, `manifest` freezes that, `pixels` gives the pictures (`decode` opens them, `thumbs` keeps small
+ones), `names` keeps every path inside. Runs, models and presets are left to others.
 """

@@ -18,7 +18,7 @@ from engine.train.order import epoch_steps
 @st.composite
 def folders(draw: st.DrawFn) -> Dataset:
     sides = st.integers(1, 40).map(lambda n: n * 40)
-    rows = draw(st.lists(st.tuples(sides, sides, st.none() | st.integers(1, 9)), min_size=1, max_size=20))
+    rows = draw(st.lists(st.tuples(sides, sides, st.none() | st.integers(1, 9)), min_size=1, max_size=12))
     images = tuple(
         ImageFile(name=f"{i}.png", path=Path(f"/{i}.png"), width=w, height=h, own_repeat=own)
         for i, (w, h, own) in enumerate(rows)
@@ -29,7 +29,7 @@ def folders(draw: st.DrawFn) -> Dataset:
 @st.composite
 def settings(draw: st.DrawFn) -> BakeParams:
     return BakeParams(
-        repeat=draw(st.integers(1, 12)),
+        repeat=draw(st.integers(1, 6)),
         epochs=draw(st.integers(1, 3)),
         batch_size=draw(st.integers(1, 8)),
         gradient_accumulation=draw(st.integers(1, 4)),
@@ -41,7 +41,7 @@ def settings(draw: st.DrawFn) -> BakeParams:
     )
 
 
-@budget(max_examples=250)
+@budget(max_examples=200)
 @given(folders(), st.none() | folders(), settings())
 def test_steps_and_views_are_the_trainers(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> None:
     plan = make_plan(dataset, reg, params)
