@@ -26,10 +26,14 @@ def _run(args: argparse.Namespace) -> int:
     return open_app(dataset=dataset)
 
 
+def has_terminal() -> bool:
+    """Whether the app can run here; Textual draws on stderr, so that stream matters too."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 def open_app(*, dataset: str = "", section: str = "", run: str = "") -> int:
     """Run the app on this terminal; says so and returns 3 where there is none."""
-    # Textual draws on stderr, so that one matters too.
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    if not has_terminal():
         complain(_("The app needs a terminal."), _("`lorabake --help` lists commands that work without one."))
         return CANNOT_START
     from lorabake_tui import terminal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
 from engine.protocol.records import ModelRow, RunRow
 from lorabake_tui.commands import Spec
-from lorabake_tui.commands.app import open_app
+from lorabake_tui.commands.app import has_terminal, open_app
 from lorabake_tui.commands.exits import OK
 from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, preset_for, set_parameters
 from lorabake_tui.commands.session import converse, print_json
@@ -103,7 +102,7 @@ def _demo(args: argparse.Namespace) -> int:
         dataset = (await _parts(client))["dataset"]
         return Submit(dataset=dataset, base="demo", preset="demo", name="demo", params=params, kind=args.kind)
 
-    if args.json or args.plain or not sys.stdout.isatty():
+    if args.json or args.plain or not has_terminal():
         return follow_new(choose, as_json=args.json)
     queued: list[RunRow] = []
 

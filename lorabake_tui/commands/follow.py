@@ -145,6 +145,8 @@ class Follower:
             out = finished.out if finished is not None else ""
             for line in made(view, Path(row.dir), out):
                 print(line)
+            if reason == "stopped":
+                print(_("`lorabake resume {run}` goes on from there.").format(run=row.id))
         if code == FAILED:
             failure = view.error.error if view.error is not None else row.error
             _tell_failure(failure, row)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine_processes import Home
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,6 +26,8 @@ class Lorabake:
             "LORABAKE_HOME": str(home),
             "LORABAKE_LANG": "en",
             "LORABAKE_FAKE_RATE": "500",
+            "LORABAKE_DEVICE": "cpu",
+            "LORABAKE_GRACE": "0.5",
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
         }
@@ -56,7 +60,7 @@ class Lorabake:
 def lorabake(tmp_path: Path) -> Iterator[Lorabake]:
     program = Lorabake(tmp_path / "home")
     yield program
-    program.run("stop", "last", "--now")
+    Home(program.home, rate=1).clean()
 
 
 @pytest.fixture
