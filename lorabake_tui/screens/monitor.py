@@ -83,7 +83,6 @@ class MonitorSection(Section, inherit_bindings=False):
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self._tick)
         self.set_interval(CHART_SECONDS, self._draw_curves)
-        self.query_one(LogView).focus()
         self.facts_changed()
 
     def on_screen_resume(self) -> None:
@@ -102,6 +101,8 @@ class MonitorSection(Section, inherit_bindings=False):
         run = self._chosen or (current.id if current is not None else "")
         self.query_one("#monitor-none").display = not run
         self.query_one("#monitor-some").display = bool(run)
+        if run and self.focused is None:
+            self.query_one(LogView).focus()
         if not run:
             lost = self.bench.engine.state == "lost"
             sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")

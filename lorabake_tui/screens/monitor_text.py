@@ -225,7 +225,7 @@ def _words(event: Event) -> str:
             return phase_word(event.name)
         case Checkpoint(kind="epoch"):
             name = PurePosixPath(event.path).name
-            return _("epoch {epoch}: {file} ({size})").format(epoch=event.epoch, file=name, size=size(event.bytes))
+            return _("epoch {epoch}: {file}").format(epoch=event.epoch, file=name)
         case Warning():
             info = ErrorInfo(code=event.code, message=event.message, hint=event.hint, args=event.args)
             return " ".join(part for part in told(info) if part)

@@ -60,7 +60,6 @@ class QueueSection(Section, inherit_bindings=False):
             yield FactLine(id="queue-what")
 
     def on_mount(self) -> None:
-        self._list.focus()
         self.facts_changed()
 
     @property
@@ -88,6 +87,9 @@ class QueueSection(Section, inherit_bindings=False):
             sentence = _("The engine is not running.") if lost else _("No job is in the queue.")
             self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _EMPTY])
             return
+        if self.focused is None:
+            # While there was nothing to show, the list could not take the keys.
+            self._list.focus()
         waiting = sum(row.state in WAITING_STATES for row in self._rows)
         live = sum(row.state in LIVE_STATES for row in self._rows)
         title = _("{live} live · {waiting} waiting").format(live=live, waiting=waiting)

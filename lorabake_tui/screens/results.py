@@ -53,15 +53,7 @@ class ResultsSection(Section, inherit_bindings=False):
             yield Empty()
         with Horizontal(id="results-some"):
             with Frame(id="results-epochs"):
-                yield RowList(
-                    [
-                        Column(_("Epoch")),
-                        Column(_("Loss"), 6, right=True),
-                        Column(_("Held out"), 8, right=True, shown_from=32),
-                        Column(_("Size"), 9, right=True, shown_from=32),
-                    ],
-                    id="results-list",
-                )
+                yield RowList(_columns(held_out=False), id="results-list")
             with Vertical(id="results-right"):
                 with Frame(title=_("Previews"), id="results-previews"):
                     yield ContactSheet(self._pictures)
@@ -70,7 +62,6 @@ class ResultsSection(Section, inherit_bindings=False):
                     yield FactLine(id="results-facts")
 
     def on_mount(self) -> None:
-        self._list.focus()
         self.set_interval(TICK_SECONDS, self._tick)
         self.facts_changed()
 
@@ -114,6 +105,9 @@ class ResultsSection(Section, inherit_bindings=False):
             sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")
             self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _EMPTY])
             return
+        if self.focused is None:
+            # While there was nothing to show, the list could not take the keys.
+            self._list.focus()
         self._watching.follow(self.run_shown)
         self._tick()
 
@@ -138,6 +132,8 @@ class ResultsSection(Section, inherit_bindings=False):
         name = row.name or row.id if row is not None else self.run_shown
         self.query_one("#results-epochs", Frame).set_title(name, f"{states.told(state)} · {place}/{len(runs)}")
         self._list.empty = _("no epoch yet")
+        self._list.columns = _columns(held_out=bool(view.validation))
+        self._list.restyle()
         self._list.show(range(len(self._epochs)), self._cells)
         if here in self._epochs:
             self._list.go_to(self._epochs.index(here))
@@ -150,8 +146,8 @@ class ResultsSection(Section, inherit_bindings=False):
         return (
             (text.epoch_name(epoch), "" if epoch else "row--dim"),
             loss(self._losses.get(epoch)) if epoch else "",
-            loss(held) if held is not None else "",
             (size(checkpoint.bytes) if checkpoint is not None else "", "row--dim"),
+            loss(held) if held is not None else "",
         )
 
     def _show_pictures(self) -> None:
@@ -254,3 +250,8 @@ class ResultsSection(Section, inherit_bindings=False):
         row, self._column = await show_full(self, self._pictures, rows, (at, min(self._column, len(rows[at]) - 1)))
         self._list.go_to(self._epochs.index(drawn[row]))
         self._show_pictures()
+
+
+def _columns(*, held_out: bool) -> tuple[Column, ...]:
+    columns = (Column(_("Epoch")), Column(_("Loss"), 6, right=True), Column(_("Size"), 9, right=True, shown_from=28))
+    return (*columns, Column(_("Held out"), 8, right=True, shown_from=28)) if held_out else columns

@@ -169,7 +169,9 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
 
     def _begin(self) -> None:
         if self._item is not None and self.is_attached and self._pixels.area:
-            self._work = self.run_worker(self._fetch(self._item, self._pixels), exit_on_error=False, group="picture")
+            # Not the coroutine itself: one that is cancelled before its first step would never be awaited.
+            fetch = partial(self._fetch, self._item, self._pixels)
+            self._work = self.run_worker(fetch, exit_on_error=False, group="picture")
 
     async def _fetch(self, item: Item, size: Size) -> None:
         answer = await self._source.get(item, size)
@@ -211,6 +213,9 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
     def _caption(self, width: int) -> Strip:
         item = self._shown or self._item
         text = item.caption if item is not None else ""
+        if cell_len(text) >= width:
+            # A caption loses whole words, the first ones first: its end tells neighbours apart.
+            text = text.rpartition(" ")[2]
         if self._here and text:
             text = f"▸{text}"
         style = self.get_component_rich_style("picture--here" if self._here else "picture--caption")
