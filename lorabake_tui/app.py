@@ -280,13 +280,13 @@ class LoRABake(App[None], inherit_bindings=False):
 
     async def _rebuild(self) -> None:
         here = self.current_mode
-        for name, _title in keys.SECTIONS:
-            if name != here and name in self._screen_stacks:
-                await self.remove_mode(name)
-                self.add_mode(name, self.MODES[name])
-        for section in self._opened_sections():
-            await section.recompose()
-            section.rebuilt()
+        if "blank" not in self._modes:
+            self.add_mode("blank", Screen)
+        await self.switch_mode("blank")
+        for name in self.MODES:
+            await self.remove_mode(name)
+            self.add_mode(name, self.MODES[name])
+        await self.switch_mode(here)
 
     def action_dataset(self) -> None:
         self.go("dataset")

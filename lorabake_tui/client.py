@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+import engine.protocol
 from engine.protocol import PROTOCOL
 from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.files import make_private_dir
@@ -173,8 +174,10 @@ class EngineClient:
         sink = open(log, "ab") if log else open(os.devnull, "wb")  # noqa: SIM115
         try:
             # Its own session: a ctrl+c meant for the viewer must not reach it before the viewer has closed it.
+            # -P: a folder that happens to be called `engine` where the viewer was started must not be taken for ours.
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",
                 "-m",
                 "engine",
                 "host",
@@ -183,6 +186,7 @@ class EngineClient:
                 stderr=sink,
                 limit=MAX_LINE_BYTES,
                 start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_search_path())},
             )
         except OSError:
             raise ClientError(describe("engine_lost")) from None
@@ -293,6 +297,12 @@ class EngineClient:
             self._ready.clear()
         if self._on_state is not None:
             self._on_state(state)
+
+
+def _search_path() -> list[str]:
+    """Where the host finds the same `engine` as this process, installed or not."""
+    ours = str(Path(engine.protocol.__file__).parents[2])
+    return [ours, *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != ours)]
 
 
 def _peek(line: bytes) -> _Line:

@@ -78,7 +78,7 @@ class DatasetSection(Section, inherit_bindings=False):
     # -- showing ----------------------------------------------------------------------------------------------
 
     def facts_changed(self) -> None:
-        if not self.is_mounted:
+        if not self.composed:
             return
         opened = self.bench.opened
         self.query_one("#dataset-none").display = not opened.path

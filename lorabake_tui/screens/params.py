@@ -57,7 +57,7 @@ class ParamsSection(Section, inherit_bindings=False):
         self._form.rows.focus()
 
     def facts_changed(self) -> None:
-        if self.is_mounted:
+        if self.composed:
             self._show()
 
     # -- showing ----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -30,6 +31,7 @@ class Section(Screen[None], inherit_bindings=False):
     DEFAULT_CSS = """
     Section {
         layout: vertical;
+        & > #section-body { height: 1fr; }
         & > #top-line { dock: top; }
         & > #hint-line { dock: bottom; }
         & > #too-small { display: none; height: 1fr; content-align: center middle; text-align: center; }
@@ -40,7 +42,8 @@ class Section(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         yield TopLine(self.SECTION)
-        yield from self.body()
+        with Vertical(id="section-body"):
+            yield from self.body()
         yield Static(id="too-small", markup=False)
         yield HintLine()
 
@@ -58,30 +61,27 @@ class Section(Screen[None], inherit_bindings=False):
 
     def refresh_hints(self) -> None:
         """Show the hints that fit the moment."""
-        if self.is_mounted:
+        if self.composed:
             self.query_one(HintLine).tell(self.hints()[:7])
 
     def refresh_lines_of_frame(self) -> None:
         """Show the app's facts and the hints."""
-        if not self.is_mounted:
+        if not self.composed:
             return
         self.query_one(TopLine).tell(self.bench.facts())
         self.refresh_hints()
+
+    @property
+    def composed(self) -> bool:
+        """Whether the widgets are there to be filled (`is_mounted` comes true only after `on_mount`)."""
+        return bool(self.query("#hint-line"))
 
     @property
     def bench(self) -> LoRABake:
         """The app, with its type."""
         return cast("LoRABake", self.app)
 
-    def rebuilt(self) -> None:
-        """The widgets were made anew, in another language: fill them as after mounting."""
-        self._fill()
-        self.facts_changed()
-
     def on_mount(self) -> None:
-        self._fill()
-
-    def _fill(self) -> None:
         self.query_one("#too-small", Static).update(
             _("LoRABake needs a terminal of at least {columns} × {rows}.").format(columns=MINIMUM[0], rows=MINIMUM[1])
         )

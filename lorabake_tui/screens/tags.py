@@ -28,7 +28,7 @@ class TagsSection(Section, inherit_bindings=False):
     SECTION = "tags"
     BINDINGS = keys.bindings(SECTION)
     DEFAULT_CSS = """
-    TagsSection > Frame { height: 1fr; }
+    TagsSection Frame { height: 1fr; }
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class TagsSection(Section, inherit_bindings=False):
     # -- showing ----------------------------------------------------------------------------------------------
 
     def facts_changed(self) -> None:
-        if not self.is_mounted:
+        if not self.composed:
             return
         if self.bench.opened.path != self._asked[0]:
             self._table = None

@@ -24,7 +24,6 @@ class AskLine(Horizontal, can_focus=False, inherit_bindings=False):
         display: none;
         dock: bottom;
         height: 1;
-        margin-bottom: 1;
         background: $surface;
         & > #ask-label { width: auto; padding: 0 1; color: $primary; text-style: bold; }
         & > #ask-note { width: auto; padding: 0 1; color: $text-muted; }

@@ -70,7 +70,8 @@ def wrap(text: str, width: int) -> list[str]:
                 lines.append(line.rstrip())
             line = piece.lstrip()
             while cell_len(line) > width:
-                head = set_cell_size(line, width).rstrip()
+                # At least one character, also where a wide one does not fit.
+                head = set_cell_size(line, width).rstrip() or line[0]
                 lines.append(head)
                 line = line[len(head) :]
         lines.append(line.rstrip())
