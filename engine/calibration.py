@@ -68,6 +68,10 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     measured: list[Measured] = []
 
 
+# Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
+msgspec.json.Decoder(_File)
+
+
 PREVIEWS = 4
 """Pictures in one round of previews."""
 

@@ -43,6 +43,10 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     note: str = ""
 
 
+# Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
+msgspec.json.Decoder(Base)
+
+
 class _Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A preset file as written."""
 
@@ -52,6 +56,10 @@ class _Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     bases: list[str] = []
     views: int = 0
     params: dict[str, Any] = {}
+
+
+# Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
+msgspec.json.Decoder(_Preset)
 
 
 def shipped_dir() -> Path:

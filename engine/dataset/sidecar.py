@@ -29,6 +29,10 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     repeats: dict[str, Annotated[int, msgspec.Meta(ge=0, le=MAX_REPEAT)]] = {}
 
 
+# Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
+msgspec.json.Decoder(Sidecar)
+
+
 def sidecar_path(dataset: Path) -> Path:
     """Where the facts of a dataset are kept."""
     return dataset / FOLDER / "dataset.json"

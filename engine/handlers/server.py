@@ -20,17 +20,30 @@ from engine.host import EXIT_CANNOT_START, Wire
 from engine.protocol import PROTOCOL
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.messages import METHODS, Reply, Request
+from engine.protocol.records import Job, ManifestEntry
 from engine.protocol.wire import MAX_LINE_BYTES, decode
+from engine.runs.queue import QueueFile, Ticket
 
 _THREADS = 6
 _LAST_SECONDS = 1.0
 """How long requests at work may go on after the viewer has gone, so that no half-written file stays behind."""
 
 
+def settle_types() -> None:
+    """Let msgspec work out the structs that several threads read, while there is one thread.
+
+    It does so at the first use of a struct, and two threads in there at once bring the process down.
+    """
+    shared = [Request, Job, ManifestEntry, Ticket, QueueFile, *(method.params for method in METHODS.values())]
+    for kind in shared:
+        msgspec.json.Decoder(kind)
+
+
 class Server:
     """Reads requests, lets a few threads carry them out, and answers each exactly once."""
 
     def __init__(self, wire: Wire) -> None:
+        settle_types()
         self.wire = wire
         self.context = Context(wire.send)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="request")
