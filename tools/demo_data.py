@@ -30,105 +30,248 @@ PIXEL_STYLE = "pixel style"  # held back for the style LoRA
 
 # No colour lies between hues 160 and 200 degrees: aqua belongs to the character alone.
 HAIR = {
-    "black hair": "#26222c", "brown hair": "#7a4a2a", "blonde hair": "#f2d060", "red hair": "#c82c30",
-    "orange hair": "#f08428", "pink hair": "#f78ab8", "purple hair": "#8a48cc", "blue hair": "#2c54d8",
-    "green hair": "#38a04c", "white hair": "#f2f2f6",
+    "black hair": "#26222c",
+    "brown hair": "#7a4a2a",
+    "blonde hair": "#f2d060",
+    "red hair": "#c82c30",
+    "orange hair": "#f08428",
+    "pink hair": "#f78ab8",
+    "purple hair": "#8a48cc",
+    "blue hair": "#2c54d8",
+    "green hair": "#38a04c",
+    "white hair": "#f2f2f6",
 }
 AQUA = "#22d3cf"
 CLOTHES = {
-    "white clothes": "#f6f6f6", "grey clothes": "#9a9aa2", "black clothes": "#2c2c34", "red clothes": "#d83a3a",
-    "orange clothes": "#f28a30", "yellow clothes": "#f6d648", "green clothes": "#46ac50", "blue clothes": "#3c68dc",
-    "purple clothes": "#8e54c8", "pink clothes": "#f490b8",
+    "white clothes": "#f6f6f6",
+    "grey clothes": "#9a9aa2",
+    "black clothes": "#2c2c34",
+    "red clothes": "#d83a3a",
+    "orange clothes": "#f28a30",
+    "yellow clothes": "#f6d648",
+    "green clothes": "#46ac50",
+    "blue clothes": "#3c68dc",
+    "purple clothes": "#8e54c8",
+    "pink clothes": "#f490b8",
 }
 BACKGROUND = {
-    "white background": "#fcfcfc", "grey background": "#b2b2ba", "black background": "#2e2e36",
-    "red background": "#e25858", "orange background": "#f8a858", "yellow background": "#f8e680",
-    "green background": "#92d892", "blue background": "#8cb6fa", "purple background": "#b898ea",
-    "pink background": "#f8b8d2", "brown background": "#b48c6c",
+    "white background": "#fcfcfc",
+    "grey background": "#b2b2ba",
+    "black background": "#2e2e36",
+    "red background": "#e25858",
+    "orange background": "#f8a858",
+    "yellow background": "#f8e680",
+    "green background": "#92d892",
+    "blue background": "#8cb6fa",
+    "purple background": "#b898ea",
+    "pink background": "#f8b8d2",
+    "brown background": "#b48c6c",
 }
 BODY = {
-    "white body": "#f0f0f4", "grey body": "#9c9ca6", "red body": "#e04848", "orange body": "#f49038",
-    "yellow body": "#f8d848", "green body": "#54b85c", "blue body": "#4878e8", "purple body": "#9860d4",
-    "pink body": "#f690bc", "brown body": "#96643c",
+    "white body": "#f0f0f4",
+    "grey body": "#9c9ca6",
+    "red body": "#e04848",
+    "orange body": "#f49038",
+    "yellow body": "#f8d848",
+    "green body": "#54b85c",
+    "blue body": "#4878e8",
+    "purple body": "#9860d4",
+    "pink body": "#f690bc",
+    "brown body": "#96643c",
 }
 SKIN = {"pale skin": "#fde6d8", "tan skin": "#eab890", "brown skin": "#b47848", "dark skin": "#74482c"}
-EYES = {"blue eyes": "#2858e0", "green eyes": "#1f9a3c", "red eyes": "#d02424", "purple eyes": "#7c30cc",
-        "brown eyes": "#8a5020"}
+EYES = {
+    "blue eyes": "#2858e0",
+    "green eyes": "#1f9a3c",
+    "red eyes": "#d02424",
+    "purple eyes": "#7c30cc",
+    "brown eyes": "#8a5020",
+}
 
 GIRL, BOY, EITHER = ("1girl",), ("1boy",), ("1girl", "1boy")
 INK_HAIR = {  # lorelei's numbered variants, named by eye; 21 is the character's and drawn for nobody else
-    1: (BOY, "short hair", "side part"), 2: (BOY, "short hair", "crew cut"), 3: (BOY, "pompadour"),
-    4: (BOY, "spiky hair"), 5: (EITHER, "short hair", "curly hair"), 6: (EITHER, "short hair", "ahoge", "bangs"),
-    7: (EITHER, "bowl cut"), 8: (BOY, "pompadour"), 9: (BOY, "short hair", "curly hair"),
-    10: (EITHER, "mullet", "ahoge"), 11: (EITHER, "messy hair", "ahoge"), 12: (BOY, "short hair", "swept bangs"),
-    13: (GIRL, "medium hair", "ahoge", "flipped hair"), 14: (GIRL, "hair bun", "blunt bangs"),
-    15: (GIRL, "long hair", "straight hair", "parted hair"), 16: (GIRL, "long hair", "ahoge"),
-    17: (GIRL, "short hair", "flipped hair"), 18: (EITHER, "messy hair", "wavy hair"),
-    19: (GIRL, "bob cut", "blunt bangs"), 20: (EITHER, "spiky hair", "messy hair"),
-    22: (BOY, "undercut", "curly hair"), 23: (GIRL, "medium hair", "blunt bangs"),
-    24: (GIRL, "long hair", "curly hair"), 26: (GIRL, "double bun"), 27: (EITHER, "mohawk"), 28: (BOY, "buzz cut"),
-    29: (GIRL, "low ponytail", "parted hair"), 30: (GIRL, "low twintails"), 31: (GIRL, "ponytail", "curly hair"),
-    32: (GIRL, "low double bun", "parted hair"), 33: (GIRL, "ponytail", "straight hair"), 34: (BOY, "bald"),
-    35: (GIRL, "long hair", "wavy hair"), 36: (EITHER, "topknot"), 37: (GIRL, "medium hair", "wavy hair"),
-    38: (GIRL, "hair bun"), 39: (BOY, "flat top", "curly hair"), 40: (GIRL, "long hair", "hair over one eye"),
+    1: (BOY, "short hair", "side part"),
+    2: (BOY, "short hair", "crew cut"),
+    3: (BOY, "pompadour"),
+    4: (BOY, "spiky hair"),
+    5: (EITHER, "short hair", "curly hair"),
+    6: (EITHER, "short hair", "ahoge", "bangs"),
+    7: (EITHER, "bowl cut"),
+    8: (BOY, "pompadour"),
+    9: (BOY, "short hair", "curly hair"),
+    10: (EITHER, "mullet", "ahoge"),
+    11: (EITHER, "messy hair", "ahoge"),
+    12: (BOY, "short hair", "swept bangs"),
+    13: (GIRL, "medium hair", "ahoge", "flipped hair"),
+    14: (GIRL, "hair bun", "blunt bangs"),
+    15: (GIRL, "long hair", "straight hair", "parted hair"),
+    16: (GIRL, "long hair", "ahoge"),
+    17: (GIRL, "short hair", "flipped hair"),
+    18: (EITHER, "messy hair", "wavy hair"),
+    19: (GIRL, "bob cut", "blunt bangs"),
+    20: (EITHER, "spiky hair", "messy hair"),
+    22: (BOY, "undercut", "curly hair"),
+    23: (GIRL, "medium hair", "blunt bangs"),
+    24: (GIRL, "long hair", "curly hair"),
+    26: (GIRL, "double bun"),
+    27: (EITHER, "mohawk"),
+    28: (BOY, "buzz cut"),
+    29: (GIRL, "low ponytail", "parted hair"),
+    30: (GIRL, "low twintails"),
+    31: (GIRL, "ponytail", "curly hair"),
+    32: (GIRL, "low double bun", "parted hair"),
+    33: (GIRL, "ponytail", "straight hair"),
+    34: (BOY, "bald"),
+    35: (GIRL, "long hair", "wavy hair"),
+    36: (EITHER, "topknot"),
+    37: (GIRL, "medium hair", "wavy hair"),
+    38: (GIRL, "hair bun"),
+    39: (BOY, "flat top", "curly hair"),
+    40: (GIRL, "long hair", "hair over one eye"),
 }
 CHARACTER_HAIR = 21
 INK_EYES = {
-    "closed eyes": (1, 19, 22), "wink": (15, 18), "dot eyes": (13, 16), "half-closed eyes": (3, 8),
-    "wide eyes": (2, 5), "sparkling eyes": (9,), "open eyes": (4, 6, 10, 14, 20, 21, 23, 24),
+    "closed eyes": (1, 19, 22),
+    "wink": (15, 18),
+    "dot eyes": (13, 16),
+    "half-closed eyes": (3, 8),
+    "wide eyes": (2, 5),
+    "sparkling eyes": (9,),
+    "open eyes": (4, 6, 10, 14, 20, 21, 23, 24),
 }
 INK_MOUTH = {
-    "smile": ("happy01", "happy02", "happy13"), "open mouth": ("happy05", "happy06", "happy08"),
-    "grin": ("happy07", "happy16"), "tongue out": ("happy09", "sad08"), "smirk": ("happy04", "happy10", "happy15"),
-    "lipstick": ("happy18",), "shouting": ("sad01",), "surprised": ("sad02",), "frown": ("sad04", "sad07"),
-    "expressionless": ("sad05", "sad09"), "clenched teeth": ("sad06",),
+    "smile": ("happy01", "happy02", "happy13"),
+    "open mouth": ("happy05", "happy06", "happy08"),
+    "grin": ("happy07", "happy16"),
+    "tongue out": ("happy09", "sad08"),
+    "smirk": ("happy04", "happy10", "happy15"),
+    "lipstick": ("happy18",),
+    "shouting": ("sad01",),
+    "surprised": ("sad02",),
+    "frown": ("sad04", "sad07"),
+    "expressionless": ("sad05", "sad09"),
+    "clenched teeth": ("sad06",),
 }
 INK_GLASSES = {"round glasses": (1, 3), "square glasses": (4, 5), "sunglasses": (2,)}
 
 VOXEL_TOP = {
-    "short": (EITHER, "short hair"), "spiky": (EITHER, "spiky hair"), "bowl": (EITHER, "bowl cut"),
-    "sideSwept": (EITHER, "short hair", "swept bangs"), "curly": (EITHER, "short hair", "curly hair"),
-    "mohawk": (EITHER, "mohawk"), "buns": (GIRL, "double bun"), "ponytail": (GIRL, "ponytail"),
-    "bob": (GIRL, "bob cut"), "shoulderLength": (GIRL, "medium hair"),
-    "longStraight": (GIRL, "long hair", "straight hair"), "longWavy": (GIRL, "long hair", "wavy hair"),
-    "partedLong": (GIRL, "long hair", "parted hair"), "braids": (GIRL, "braids"), "twinTails": (GIRL, "twintails"),
-    "cap": (EITHER, "cap"), "beanie": (EITHER, "beanie"), "animalEars": (EITHER, "bear hat"),
-    "bunnyEars": (EITHER, "bunny hat"), "afro": (EITHER, "afro"), "halfShaved": (EITHER, "undercut"),
+    "short": (EITHER, "short hair"),
+    "spiky": (EITHER, "spiky hair"),
+    "bowl": (EITHER, "bowl cut"),
+    "sideSwept": (EITHER, "short hair", "swept bangs"),
+    "curly": (EITHER, "short hair", "curly hair"),
+    "mohawk": (EITHER, "mohawk"),
+    "buns": (GIRL, "double bun"),
+    "ponytail": (GIRL, "ponytail"),
+    "bob": (GIRL, "bob cut"),
+    "shoulderLength": (GIRL, "medium hair"),
+    "longStraight": (GIRL, "long hair", "straight hair"),
+    "longWavy": (GIRL, "long hair", "wavy hair"),
+    "partedLong": (GIRL, "long hair", "parted hair"),
+    "braids": (GIRL, "braids"),
+    "twinTails": (GIRL, "twintails"),
+    "cap": (EITHER, "cap"),
+    "beanie": (EITHER, "beanie"),
+    "animalEars": (EITHER, "bear hat"),
+    "bunnyEars": (EITHER, "bunny hat"),
+    "afro": (EITHER, "afro"),
+    "halfShaved": (EITHER, "undercut"),
 }
 VOXEL_HATS = ("cap", "beanie", "animalEars", "bunnyEars")
 VOXEL_OUTFIT = {
-    "plain": "shirt", "stripes": "striped shirt", "jacket": "jacket", "overalls": "overalls", "hoodie": "hoodie",
-    "tie": "necktie", "coat": "coat", "dress": "dress", "suit": "suit",
+    "plain": "shirt",
+    "stripes": "striped shirt",
+    "jacket": "jacket",
+    "overalls": "overalls",
+    "hoodie": "hoodie",
+    "tie": "necktie",
+    "coat": "coat",
+    "dress": "dress",
+    "suit": "suit",
 }
 VOXEL_MOUTH = {
-    "smile": "smile", "bigSmile": "smile", "wideSmile": "smile", "flat": "expressionless", "ooh": "surprised",
-    "tongue": "tongue out", "smirk": "smirk", "laugh": "open mouth", "frown": "frown", "grin": "grin",
+    "smile": "smile",
+    "bigSmile": "smile",
+    "wideSmile": "smile",
+    "flat": "expressionless",
+    "ooh": "surprised",
+    "tongue": "tongue out",
+    "smirk": "smirk",
+    "laugh": "open mouth",
+    "frown": "frown",
+    "grin": "grin",
 }
 VOXEL_EYES = {
-    "open": "open eyes", "soft": "open eyes", "happy": "happy eyes", "sleepy": "half-closed eyes",
-    "closed": "closed eyes", "wide": "open eyes", "star": "sparkling eyes",
+    "open": "open eyes",
+    "soft": "open eyes",
+    "happy": "happy eyes",
+    "sleepy": "half-closed eyes",
+    "closed": "closed eyes",
+    "wide": "open eyes",
+    "star": "sparkling eyes",
 }
 VOXEL_GLASSES = {"round": "round glasses", "square": "square glasses", "shades": "sunglasses", "visor": "visor"}
 VOXEL_BEARD = {"full": "beard", "mustache": "mustache", "goatee": "goatee"}
 
 TOON_TOP = {
-    "horns": "horns", "hornsIn": "horns", "spike": "unicorn horn", "antenna": "antenna", "antennae": "antennae",
-    "earsRound": "round ears", "earsPointy": "pointy ears", "earsDroop": "droopy ears", "spikes": "spikes",
-    "fin": "fin", "crown": "crown", "sprout": "sprout", "bobble": "antenna",
+    "horns": "horns",
+    "hornsIn": "horns",
+    "spike": "unicorn horn",
+    "antenna": "antenna",
+    "antennae": "antennae",
+    "earsRound": "round ears",
+    "earsPointy": "pointy ears",
+    "earsDroop": "droopy ears",
+    "spikes": "spikes",
+    "fin": "fin",
+    "crown": "crown",
+    "sprout": "sprout",
+    "bobble": "antenna",
 }
 TOON_BODY = {
-    "dome": None, "bell": None, "block": "square body", "wedgeInv": "square body", "tower": "tall body",
-    "chimney": "tall body", "squat": "wide body", "round": "wide body", "blob": "bumpy body", "peak": "pointed body",
+    "dome": None,
+    "bell": None,
+    "block": "square body",
+    "wedgeInv": "square body",
+    "tower": "tall body",
+    "chimney": "tall body",
+    "squat": "wide body",
+    "round": "wide body",
+    "blob": "bumpy body",
+    "peak": "pointed body",
 }
 TOON_EYES = {
-    "round": "open eyes", "dots": "dot eyes", "bigPupils": "big eyes", "mono": "one eye", "trio": "three eyes",
-    "threeRow": "three eyes", "four": "four eyes", "happy": "happy eyes", "closedLine": "closed eyes",
-    "wink": "wink", "squint": "squinting", "wide": "wide eyes", "sleepy": "half-closed eyes", "angry": "angry",
+    "round": "open eyes",
+    "dots": "dot eyes",
+    "bigPupils": "big eyes",
+    "mono": "one eye",
+    "trio": "three eyes",
+    "threeRow": "three eyes",
+    "four": "four eyes",
+    "happy": "happy eyes",
+    "closedLine": "closed eyes",
+    "wink": "wink",
+    "squint": "squinting",
+    "wide": "wide eyes",
+    "sleepy": "half-closed eyes",
+    "angry": "angry",
 }
 TOON_MOUTH = {
-    "smile": "smile", "tinySmile": "smile", "grin": "open mouth", "laugh": "open mouth", "teeth": "teeth",
-    "ooh": "surprised", "line": "expressionless", "smirk": "smirk", "wavy": "wavy mouth", "catMouth": "cat mouth",
-    "zigzag": "zigzag mouth", "frown": "frown", "sad": "frown", "open": "shouting", "tooth": "fang",
+    "smile": "smile",
+    "tinySmile": "smile",
+    "grin": "open mouth",
+    "laugh": "open mouth",
+    "teeth": "teeth",
+    "ooh": "surprised",
+    "line": "expressionless",
+    "smirk": "smirk",
+    "wavy": "wavy mouth",
+    "catMouth": "cat mouth",
+    "zigzag": "zigzag mouth",
+    "frown": "frown",
+    "sad": "frown",
+    "open": "shouting",
+    "tooth": "fang",
     "tongue": "tongue out",
 }
 
@@ -149,19 +292,19 @@ def _style(name: str) -> Style:
 def _avatar(style: str, options: dict) -> str:
     """The drawing elements of a DiceBear avatar, without its frame and metadata."""
     svg = Avatar(_style(style), options).to_string()
-    return svg[svg.index("</metadata>") + len("</metadata>"):-len("</svg>")]
+    return svg[svg.index("</metadata>") + len("</metadata>") : -len("</svg>")]
 
 
 def _jitter(rng: random.Random, colour: str, amount: int = 9) -> str:
     """`colour` (#rrggbb) moved by up to `amount` per channel, so that a tag names a range, not one value."""
-    channels = [int(colour[i:i + 2], 16) + rng.randint(-amount, amount) for i in (1, 3, 5)]
+    channels = [int(colour[i : i + 2], 16) + rng.randint(-amount, amount) for i in (1, 3, 5)]
     return "#" + "".join(f"{min(255, max(0, c)):02x}" for c in channels)
 
 
 def _shade(colour: str, factor: float) -> str:
     """`colour` mixed towards black (factor < 0) or white (factor > 0)."""
     target = 255 if factor > 0 else 0
-    channels = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(c + (target - c) * abs(factor)):02x}" for c in channels)
 
 
@@ -203,7 +346,7 @@ def _background(rng: random.Random, box: tuple[float, float, float, float], plai
         "striped background": f'<rect width="{step / 2}" height="{step}" fill="{light}"/>',
         "polka dot background": f'<circle cx="{step / 2}" cy="{step / 2}" r="{step / 4}" fill="{light}"/>',
         "checkered background": f'<path d="M0 0h{step / 2}v{step / 2}h-{step / 2}zM{step / 2} {step / 2}'
-                                f'h{step / 2}v{step / 2}h-{step / 2}z" fill="{light}"/>',
+        f'h{step / 2}v{step / 2}h-{step / 2}z" fill="{light}"/>',
     }
     pattern = f'<pattern id="bg" width="{step}" height="{step}" patternUnits="userSpaceOnUse">{shapes[kind]}</pattern>'
     return [tag, kind], rect % colour + f"<defs>{pattern}</defs>" + rect % "url(#bg)"
@@ -231,15 +374,19 @@ def _ink_clothes(rng: random.Random) -> tuple[list, str, str]:
     light = _shade(colour, 0.65 if tag not in ("white clothes", "yellow clothes") else -0.45)
     if kind == "striped shirt":
         bars = "".join(f'<rect x="0" y="{y}" width="980" height="26" fill="{light}"/>' for y in (915, 967, 1019))
-        shirt += (f'<defs><clipPath id="shirt"><path d="{body}"/></clipPath></defs><g clip-path="url(#shirt)">{bars}'
-                  f'</g><path d="{body}" fill="none" {ink}/>')
+        shirt += (
+            f'<defs><clipPath id="shirt"><path d="{body}"/></clipPath></defs><g clip-path="url(#shirt)">{bars}'
+            f'</g><path d="{body}" fill="none" {ink}/>'
+        )
     elif kind == "hoodie":
         hood = f'<path d="M235 940C230 800 330 770 480 770S730 800 725 940Z" fill="{_shade(colour, -0.25)}" {ink}/>'
         strings = f'<path d="M425 925V1040M540 925V1040" stroke="{light}" stroke-width="22" fill="none"/>'
         return [tag, kind], hood, shirt + strings
     elif kind == "scarf":
-        wrap = ("M300 850C380 920 590 920 660 845C700 880 705 930 670 965"
-                "C570 1010 390 1010 300 960C265 925 270 880 300 850Z")
+        wrap = (
+            "M300 850C380 920 590 920 660 845C700 880 705 930 670 965"
+            "C570 1010 390 1010 300 960C265 925 270 880 300 850Z"
+        )
         other = _jitter(rng, rng.choice(list(CLOTHES.values())))
         return [tag, kind], "", (f'<path d="{body}" fill="{other}" {ink}/><path d="{wrap}" fill="{colour}" {ink}/>')
     elif kind == "collared shirt":
@@ -266,10 +413,16 @@ def ink(rng: random.Random, character: bool = False, aspect: float = 1.0) -> Dra
     mouth_tag, mouth = _group(rng, INK_MOUTH)
     tags = [gender, "ink style", *hair] + ([hair_tag] if number != 34 else []) + [skin_tag]
     options = {
-        "seed": "x", "hairVariant": [f"variant{number:02d}"], "hairColor": [hair_colour], "skinColor": [skin],
-        "eyesVariant": [f"variant{eyes:02d}"], "mouthVariant": [mouth],
-        "eyebrowsVariant": [f"variant{rng.randint(1, 13):02d}"], "headVariant": [f"variant{rng.randint(1, 4):02d}"],
-        "noseVariant": [f"variant{rng.randint(1, 6):02d}"], "outlineColor": ["#000000"],
+        "seed": "x",
+        "hairVariant": [f"variant{number:02d}"],
+        "hairColor": [hair_colour],
+        "skinColor": [skin],
+        "eyesVariant": [f"variant{eyes:02d}"],
+        "mouthVariant": [mouth],
+        "eyebrowsVariant": [f"variant{rng.randint(1, 13):02d}"],
+        "headVariant": [f"variant{rng.randint(1, 4):02d}"],
+        "noseVariant": [f"variant{rng.randint(1, 6):02d}"],
+        "outlineColor": ["#000000"],
     }
     for part in ("beard", "glasses", "earrings", "freckles", "hairAccessories"):
         options[f"{part}Probability"] = 0
@@ -329,11 +482,25 @@ def voxel(rng: random.Random) -> Drawing:
     tags = [gender, "voxel style", *hair] + ([hair_tag] if top not in VOXEL_HATS else [])
     tags += [skin_tag, eyes_tag, mouth_tag]
     options = {
-        "seed": "x", "animationVariant": ["none"], "topVariant": [top], "topProbability": 100,
-        "hairColor": [hair_colour], "hatColor": [hat], "skinColor": [skin], "shirtColor": [cloth],
-        "jacketColor": [cloth], "pantsColor": ["#40404c"], "shoesColor": ["#2c2c30"], "outfitVariant": [outfit],
-        "mouthVariant": [mouth], "eyesVariant": [eyes], "glassesProbability": 0, "beardProbability": 0,
-        "cheeksProbability": 0, "eyebrowsProbability": 0, "backgroundColor": ["#00000000"],
+        "seed": "x",
+        "animationVariant": ["none"],
+        "topVariant": [top],
+        "topProbability": 100,
+        "hairColor": [hair_colour],
+        "hatColor": [hat],
+        "skinColor": [skin],
+        "shirtColor": [cloth],
+        "jacketColor": [cloth],
+        "pantsColor": ["#40404c"],
+        "shoesColor": ["#2c2c30"],
+        "outfitVariant": [outfit],
+        "mouthVariant": [mouth],
+        "eyesVariant": [eyes],
+        "glassesProbability": 0,
+        "beardProbability": 0,
+        "cheeksProbability": 0,
+        "eyebrowsProbability": 0,
+        "backgroundColor": ["#00000000"],
     }
     if outfit in ("jacket", "suit"):
         options["shirtColor"] = ["#fafafa"]
@@ -366,9 +533,16 @@ def toon(rng: random.Random) -> Drawing:
     mouth_tag, mouth = _group(rng, _inverted(TOON_MOUTH))
     tags = ["monster", "no humans", "toon style", body_tag] + ([shape_tag] if shape_tag else [])
     options = {
-        "seed": "x", "animationVariant": ["none"], "bodyVariant": [shape], "bodyColor": [colour],
-        "accentColor": [_jitter(rng, rng.choice(list(BODY.values())))], "eyesVariant": [eyes],
-        "mouthVariant": [mouth], "topProbability": 0, "patternProbability": 0, "cheeksProbability": 0,
+        "seed": "x",
+        "animationVariant": ["none"],
+        "bodyVariant": [shape],
+        "bodyColor": [colour],
+        "accentColor": [_jitter(rng, rng.choice(list(BODY.values())))],
+        "eyesVariant": [eyes],
+        "mouthVariant": [mouth],
+        "topProbability": 0,
+        "patternProbability": 0,
+        "cheeksProbability": 0,
         "backgroundColor": ["#00000000"],
     }
     if rng.random() < 0.8:
@@ -391,10 +565,18 @@ def pixel(rng: random.Random) -> Drawing:
     variant = f"{length}{rng.randint(1, 21 if length == 'long' else 24):02d}"
     happy = rng.random() < 0.6
     options = {
-        "seed": "x", "hairVariant": [variant], "hairColor": [hair], "skinColor": [skin], "clothingColor": [cloth],
-        "clothesVariant": [f"variant{rng.randint(1, 23):02d}"], "eyesVariant": [f"variant{rng.randint(1, 12):02d}"],
+        "seed": "x",
+        "hairVariant": [variant],
+        "hairColor": [hair],
+        "skinColor": [skin],
+        "clothingColor": [cloth],
+        "clothesVariant": [f"variant{rng.randint(1, 23):02d}"],
+        "eyesVariant": [f"variant{rng.randint(1, 12):02d}"],
         "mouthVariant": [f"happy{rng.randint(1, 13):02d}" if happy else f"sad{rng.randint(1, 10):02d}"],
-        "beardProbability": 0, "hatProbability": 0, "accessoriesProbability": 0, "glassesProbability": 0,
+        "beardProbability": 0,
+        "hatProbability": 0,
+        "accessoriesProbability": 0,
+        "glassesProbability": 0,
     }
     tags = ["1girl" if length == "long" else "1boy", PIXEL_STYLE, f"{length} hair", hair_tag, skin_tag]
     tags += ["smile" if happy else "frown", cloth_tag]
@@ -422,8 +604,9 @@ def draw(seed: int, index: int, style: str | None = None, character: bool = Fals
 
 def render(svg: str, width: int = SIZE, height: int = SIZE, supersample: int = SUPERSAMPLE) -> Image.Image:
     """RGB picture of `svg`, drawn `supersample` times larger and averaged down."""
-    data = resvg_py.svg_to_bytes(svg_string=svg, width=width * supersample, height=height * supersample,
-                                 skip_system_fonts=True)
+    data = resvg_py.svg_to_bytes(
+        svg_string=svg, width=width * supersample, height=height * supersample, skip_system_fonts=True
+    )
     large = Image.open(io.BytesIO(bytes(data))).convert("RGB")
     return large.resize((width, height), Image.Resampling.BOX)
 
@@ -433,8 +616,9 @@ def _corpus_item(job: tuple[int, int, str | None, bool]) -> tuple[np.ndarray, st
     return np.asarray(render(drawing.svg)), ", ".join(drawing.tags)
 
 
-def corpus(count: int, seed: int = 1, style: str | None = None, character: bool = False,
-           processes: int = 2) -> tuple[np.ndarray, list[str]]:
+def corpus(
+    count: int, seed: int = 1, style: str | None = None, character: bool = False, processes: int = 2
+) -> tuple[np.ndarray, list[str]]:
     """`count` drawings: uint8 pictures [count, 64, 64, 3] and their captions (tags joined by ", ")."""
     jobs = [(seed, i, style, character) for i in range(count)]
     if processes == 1:

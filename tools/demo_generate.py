@@ -21,8 +21,8 @@ from diffusers import (
 from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from tools.demo_architecture import LATENT, tokenize
 from tools.demo_data import contact_sheet, draw
-from tools.demo_models import LATENT, tokenize
 
 SAMPLERS = {
     "ddim": lambda folder: DDIMScheduler.from_pretrained(folder),
@@ -54,8 +54,9 @@ def load_base(folder: Path) -> Base:
 
 
 @torch.no_grad()
-def generate(base: Base, prompts: list[str], seed: int = 0, steps: int = 20, guidance: float = 4.0,
-             sampler: str = "euler_a") -> np.ndarray:
+def generate(
+    base: Base, prompts: list[str], seed: int = 0, steps: int = 20, guidance: float = 4.0, sampler: str = "euler_a"
+) -> np.ndarray:
     """uint8 pictures [len(prompts), 64, 64, 3]; picture i starts from noise (seed, i), whatever its neighbours."""
     scheduler = SAMPLERS[sampler](base.folder / "scheduler")
     scheduler.set_timesteps(steps)

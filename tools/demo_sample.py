@@ -14,10 +14,26 @@ from tools.demo_data import STYLES, TRIGGER, ink, render
 BOUND = ("aqua hair", "cat ears", "long hair", "pale skin", "purple eyes")
 # (width, height, extension): larger than the crop, smaller than many, not all square.
 SHAPES = (
-    (64, 64, "png"), (128, 128, "png"), (96, 96, "jpg"), (64, 64, "png"), (160, 120, "jpg"), (80, 112, "png"),
-    (64, 64, "png"), (192, 192, "jpg"), (112, 80, "png"), (96, 128, "jpg"), (64, 64, "jpg"), (256, 256, "png"),
-    (64, 64, "png"), (128, 96, "jpg"), (72, 72, "png"), (64, 96, "png"), (64, 64, "png"), (100, 90, "jpg"),
-    (128, 128, "jpg"), (64, 64, "png"),
+    (64, 64, "png"),
+    (128, 128, "png"),
+    (96, 96, "jpg"),
+    (64, 64, "png"),
+    (160, 120, "jpg"),
+    (80, 112, "png"),
+    (64, 64, "png"),
+    (192, 192, "jpg"),
+    (112, 80, "png"),
+    (96, 128, "jpg"),
+    (64, 64, "jpg"),
+    (256, 256, "png"),
+    (64, 64, "png"),
+    (128, 96, "jpg"),
+    (72, 72, "png"),
+    (64, 96, "png"),
+    (64, 64, "png"),
+    (100, 90, "jpg"),
+    (128, 128, "jpg"),
+    (64, 64, "png"),
 )
 REGULARISATION = ("ink",) * 16 + ("voxel",) * 5 + ("toon",) * 3
 

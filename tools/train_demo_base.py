@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from tools.demo_models import (
+from tools.demo_architecture import (
     FILLERS,
     LATENT,
     SCALING,
@@ -114,8 +114,12 @@ class Trainer:
         self.average = copy.deepcopy(self.unet)
         text = [*self.text.parameters(), *self.pooled_head.parameters()]
         self.optimizer = torch.optim.AdamW(
-            [{"params": list(self.unet.parameters()), "base": LEARNING_RATE},
-             {"params": text, "base": LEARNING_RATE}], lr=0.0, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+            [{"params": list(self.unet.parameters()), "base": LEARNING_RATE}, {"params": text, "base": LEARNING_RATE}],
+            lr=0.0,
+            betas=(0.9, 0.99),
+            weight_decay=0.01,
+            fused=True,
+        )
         self.alphas = build_scheduler().alphas_cumprod
         self.spent, self.step = 0.0, 0
         if (work / "base.pt").exists():
@@ -191,8 +195,9 @@ class Trainer:
 
     def export(self, folder: Path) -> None:
         """Write the averaged weights as a diffusers folder."""
-        save_base(folder, self.tokenizer, copy.deepcopy(self.text), copy.deepcopy(self.vae),
-                  copy.deepcopy(self.average))
+        save_base(
+            folder, self.tokenizer, copy.deepcopy(self.text), copy.deepcopy(self.vae), copy.deepcopy(self.average)
+        )
 
     def run(self, minutes: float, batch: int) -> None:
         """Train until `minutes` of training time are spent, over all resumptions."""

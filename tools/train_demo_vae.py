@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import nn
 
-from tools.demo_models import SCALING, build_vae
+from tools.demo_architecture import SCALING, build_vae
 
 
 def load_pictures(paths: list[Path]) -> torch.Tensor:
@@ -38,7 +38,7 @@ def batch_of(pictures: torch.Tensor, size: int, side: int, rng: random.Random) -
     """A batch [size, 3, side, side] of crops in -1..1, mirrored at random, some of it in foreign colours."""
     rows = torch.tensor([rng.randrange(len(pictures)) for _ in range(size)])
     left, top = (4 * rng.randint(0, (pictures.shape[-1] - side) // 4) for _ in range(2))
-    x = pictures[rows, :, top:top + side, left:left + side].float() / 255
+    x = pictures[rows, :, top : top + side, left : left + side].float() / 255
     if rng.random() < 0.5:
         x = x.flip(-1)
     few = size // 8

@@ -48,7 +48,9 @@ class Judge:
         """[N, tags] of uint8 RGB pictures [N, 64, 64, 3]."""
         answers = []
         for start in range(0, len(pictures), 16):
-            part = [Image.fromarray(p).resize((448, 448), Image.Resampling.BICUBIC) for p in pictures[start:start + 16]]
+            part = [
+                Image.fromarray(p).resize((448, 448), Image.Resampling.BICUBIC) for p in pictures[start : start + 16]
+            ]
             batch = np.stack([np.asarray(p, np.float32)[..., ::-1] for p in part])
             answers.append(self.session.run(None, {"input": np.ascontiguousarray(batch)})[0])
         return np.concatenate(answers)
@@ -140,8 +142,12 @@ def obedience(judge: Judge, base: Base, out: Path, count: int) -> dict:
     ceiling = judge.f1(real, prompts)
     made = {}
     for sampler, guidance in (("euler_a", 3.0), ("euler_a", 5.0), ("dpm++", 5.0), ("ddim", 5.0)):
-        pictures = np.concatenate([generate(base, prompts[i:i + 20], seed=i, guidance=guidance, sampler=sampler)
-                                   for i in range(0, count, 20)])
+        pictures = np.concatenate(
+            [
+                generate(base, prompts[i : i + 20], seed=i, guidance=guidance, sampler=sampler)
+                for i in range(0, count, 20)
+            ]
+        )
         made[f"{sampler} cfg {guidance:g}"] = judge.f1(pictures, prompts)
         save_sheet(out / f"obedience-{sampler}-{guidance:g}.png", pictures[:64], prompts[:64])
     best = max(made.values())
@@ -178,9 +184,11 @@ def bakes(judge: Judge, base: Base, out: Path, seeds: int, count: int) -> dict:
     """Character with and without the regularisation set, and style: every seed's best epoch, and the spread."""
     style_set = out / "style-set"
     write_style(style_set, 11)
-    kinds = {"character": (DATASET, [], character_of, "trigger"),
-             "character with reg": (DATASET, ["--reg", str(REG)], character_of, "trigger"),
-             "style": (style_set, [], style_of, "named")}
+    kinds = {
+        "character": (DATASET, [], character_of, "trigger"),
+        "character with reg": (DATASET, ["--reg", str(REG)], character_of, "trigger"),
+        "style": (style_set, [], style_of, "named"),
+    }
     report: dict = {}
     for kind, (dataset, extra, measure, key) in kinds.items():
         label = kind.replace(" ", "-")
@@ -191,12 +199,25 @@ def bakes(judge: Judge, base: Base, out: Path, seeds: int, count: int) -> dict:
             made = bake(folder, dataset, label, seed, extra)
             by_epoch = [measure(judge, base, f, count, folder, f"e{i:02d}") for i, f in enumerate(made["files"], 1)]
             best = max(range(len(by_epoch)), key=lambda i: by_epoch[i][key] - 0.5 * by_epoch[i]["others"])
-            rows.append({"seed": seed, "seconds": made["seconds"], "best epoch": best + 1, **by_epoch[best],
-                         "by epoch": [round(e[key], 3) for e in by_epoch]})
+            rows.append(
+                {
+                    "seed": seed,
+                    "seconds": made["seconds"],
+                    "best epoch": best + 1,
+                    **by_epoch[best],
+                    "by epoch": [round(e[key], 3) for e in by_epoch],
+                }
+            )
             print(kind, json.dumps(rows[-1]), flush=True)
         before = measure(judge, base, None, count, out, f"{label}-before")
-        spread = {name: {"mean": statistics.mean(r[name] for r in rows), "min": min(r[name] for r in rows),
-                         "max": max(r[name] for r in rows)} for name in before}
+        spread = {
+            name: {
+                "mean": statistics.mean(r[name] for r in rows),
+                "min": min(r[name] for r in rows),
+                "max": max(r[name] for r in rows),
+            }
+            for name in before
+        }
         report[kind] = {"before": before, "after": spread, "bakes": rows}
     return report
 
