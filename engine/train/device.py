@@ -7,9 +7,11 @@ import os
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from engine.protocol.params import BakeParams
 
+_SMALL = 30_000_000
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -48,10 +50,16 @@ def choose(params: BakeParams) -> Compute:
     return Compute(device, _DTYPES[precision], precision)
 
 
-def usable_threads() -> int:
-    """Processor threads that this process may use; OMP_NUM_THREADS wins."""
+def usable_threads(unet: nn.Module) -> int:
+    """Processor threads that are worth using for this U-Net; OMP_NUM_THREADS wins.
+
+    The products of a very small U-Net are too short to be shared: two threads take twice the processor time of one.
+    """
     wished = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wished) if wished.isdigit() and int(wished) > 0 else len(os.sched_getaffinity(0))
+    if wished.isdigit() and int(wished) > 0:
+        return int(wished)
+    small = sum(parameter.numel() for parameter in unet.parameters()) < _SMALL
+    return 1 if small else len(os.sched_getaffinity(0))
 
 
 def make_repeatable(threads: int) -> None:

@@ -116,14 +116,14 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     fingerprint = _fingerprint(job, manifest)
     if state is not None:
         checkpoint.check(run.id, state.progress, fingerprint)
-    threads = state.progress.threads if state else usable_threads()
-    make_repeatable(threads)
     compute = choose(params)
     stage.device = compute.name
     control.check()
 
     stage.enter("load", _told(plan, params, base.path.name, base.family, compute, None))
     model = load_model(base.path, device=compute.device, dtype=compute.dtype)
+    threads = state.progress.threads if state else usable_threads(model.unet)
+    make_repeatable(threads)
     network = inject(model, params)
     if params.gradient_checkpointing:
         _checkpoint_gradients(model, params)

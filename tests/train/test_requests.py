@@ -1,0 +1,162 @@
+"""What a person asks of a live bake: acknowledged, done, and without effect on the numbers."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.protocol import events
+from engine.protocol.control import ControlReader, send
+from engine.protocol.events import Ack, Checkpoint, Event, Finished, Paused, Preview, Progress, Resumed, Step
+from engine.protocol.journal import JournalWriter
+from engine.runs.folder import RunFolder
+from engine.train.control import Control, Stopped
+from tests.engine_processes import Home, until
+from tests.train.conftest import Kitchen, at_step, losses
+
+
+def acks(found: list[Event], action: str) -> list[str]:
+    return [e.state for e in found if isinstance(e, Ack) and e.action == action]
+
+
+def test_pause_holds_until_resume(kitchen: Kitchen) -> None:
+    run, straight = kitchen.submit("run"), kitchen.submit("straight")
+    expected = losses(kitchen.bake(straight))
+    order: list[str] = []
+
+    def hook(folder: RunFolder, event: Event) -> None:
+        at_three(folder, event)
+        order.append(event.__struct_config__.tag)
+        if isinstance(event, Paused):
+            threading.Timer(0.3, send, (folder.control, "resume")).start()
+
+    at_three = at_step(3, "pause")
+    found = kitchen.bake(run, hook)
+    assert losses(found) == expected
+    assert acks(found, "pause") == acks(found, "resume") == ["accepted", "done"]
+    assert order.index("paused") < order.index("resumed")
+    paused, resumed = (next(e for e in found if isinstance(e, kind)) for kind in (Paused, Resumed))
+    assert paused.step == resumed.step
+    assert not any(isinstance(e, Step) and paused.seq < e.seq < resumed.seq for e in found)
+    assert any(isinstance(e, Checkpoint) and e.kind == "state" and e.seq < paused.seq for e in found)
+
+
+def test_stop_while_paused(kitchen: Kitchen) -> None:
+    run = kitchen.submit("run")
+    at_two = at_step(2, "pause")
+
+    def hook(folder: RunFolder, event: Event) -> None:
+        at_two(folder, event)
+        if isinstance(event, Paused):
+            send(folder.control, "stop")
+
+    found = kitchen.bake(run, hook)
+    assert isinstance(found[-1], Finished)
+    assert found[-1].reason == "stopped"
+    assert acks(found, "stop") == ["accepted", "done"]
+
+
+def test_preview_now_draws_the_weights_as_they_are(kitchen: Kitchen) -> None:
+    run, straight = kitchen.submit("run"), kitchen.submit("straight")
+    expected = losses(kitchen.bake(straight))
+    found = kitchen.bake(run, at_step(3, "preview_now"))
+    drawn = [e for e in found if isinstance(e, Preview)]
+    assert [e.index for e in drawn] == [1, 2, 3, 4]
+    assert len({(run.path / e.path).read_bytes() for e in drawn}) == 4
+    assert acks(found, "preview_now") == ["accepted", "done"]
+    assert losses(found) == expected
+
+
+def test_stop_now_breaks_off_an_accumulating_step_and_previews(kitchen: Kitchen) -> None:
+    run = kitchen.submit("run", preview_every_epochs=1, preview_steps=200)
+
+    def during_baseline(folder: RunFolder, event: Event) -> None:
+        if isinstance(event, Progress) and event.phase == "baseline":
+            send(folder.control, "stop_now")
+
+    found = kitchen.bake(run, during_baseline)
+    assert isinstance(found[-1], Finished)
+    assert found[-1].reason == "stopped"
+    assert not losses(found)
+
+
+@pytest.mark.parametrize("action", ["stop", "stop_now"])
+def test_stop_during_an_epochs_previews_keeps_its_file(kitchen: Kitchen, action: Any) -> None:
+    run = kitchen.submit("run", preview_every_epochs=1, preview_steps=5)
+    straight = kitchen.submit("straight", preview_every_epochs=1, preview_steps=5)
+    kitchen.bake(straight)
+
+    def hook(folder: RunFolder, event: Event) -> None:
+        if isinstance(event, events.Phase) and event.name == "preview":
+            send(folder.control, action)
+
+    found = kitchen.bake(run, hook)
+    assert isinstance(found[-1], Finished)
+    assert found[-1].files == ["epochs/01/tiny-e01.safetensors"]
+    assert not run.preview_file(1, 1).exists()
+    found = kitchen.bake(run)
+    assert losses(found) == losses(kitchen.events(straight))
+    assert run.preview_file(1, 1).read_bytes() == straight.preview_file(1, 1).read_bytes()
+
+
+def test_what_makes_no_sense_is_ignored(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path / "events.jsonl", "r")
+    control = Control(ControlReader(tmp_path / "control.jsonl"), journal)
+    send(tmp_path / "control.jsonl", "resume")
+    control.check()
+    for action in ("pause", "resume"):
+        send(tmp_path / "control.jsonl", action)
+    control.check()
+    assert not control.wants("pause"), "resumed before it took effect"
+    send(tmp_path / "control.jsonl", "stop")
+    send(tmp_path / "control.jsonl", "pause")
+    control.check_now()
+    with pytest.raises(Stopped):
+        control.check()
+    from engine.protocol.journal import JournalReader
+
+    told = [(e.action, e.state) for e in JournalReader(tmp_path / "events.jsonl").read_all() if isinstance(e, Ack)]
+    assert told == [
+        ("resume", "ignored"),
+        ("pause", "accepted"),
+        ("resume", "accepted"),
+        ("pause", "done"),
+        ("resume", "done"),
+        ("stop", "accepted"),
+        ("pause", "ignored"),
+    ]
+
+
+@pytest.mark.timeout(600)
+def test_a_real_worker_is_terminated_killed_and_resumed(kitchen: Kitchen) -> None:
+    params: dict[str, Any] = {"repeat": 6, "epochs": 2, "text_encoder_lr": 1e-3}
+    straight, run = kitchen.submit("straight", **params), kitchen.submit("run", **params)
+    expected = losses(kitchen.bake(straight))
+    home = Home(kitchen.home, rate=1.0)
+
+    def steps() -> list[int]:
+        return [e.step for e in kitchen.events(run) if isinstance(e, Step)]
+
+    try:
+        first = home.start("worker", str(run.path))
+        until(lambda: len(steps()) >= 3, "three steps", 120)
+        first.terminate()
+        assert first.wait(120) == 0
+        assert isinstance(kitchen.events(run)[-1], Finished)
+        taken = max(steps())
+        assert taken < len(expected)
+        second = home.start("worker", str(run.path))
+        until(lambda: max(steps()) > taken, "a step more", 120)
+        second.kill()
+        second.wait(120)
+    finally:
+        home.kill()
+    kitchen.bake(run)
+    assert losses(kitchen.events(run)) == expected
+    from engine.lora import kohya
+
+    mine, theirs = (kohya.read(r.lora_file(2, "tiny")).tensors for r in (run, straight))
+    assert all((mine[name] == theirs[name]).all() for name in theirs)
