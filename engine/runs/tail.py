@@ -78,6 +78,8 @@ class Tail:
                 self.plan = event.plan or self.plan
             case events.Step():
                 self.step, self.done_steps, self.epoch, self.paused = event, event.step, event.epoch, False
+                # In a long journal the phase itself may lie before the part that is read.
+                self.phase = "train"
             case events.Checkpoint():
                 self.done_steps, self.epoch = event.step, event.epoch
             case events.Paused():
