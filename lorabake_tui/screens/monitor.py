@@ -28,7 +28,7 @@ from lorabake_tui.widgets.picture import PictureSource, show_full
 from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.previews import Previews
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.2
 CHART_SECONDS = 1.0
 _LIVE_HINTS = (
     "monitor.pause",
@@ -56,29 +56,42 @@ class MonitorSection(Section, inherit_bindings=False):
         self._asked: tuple[str, int] | None = None
         self._painted: tuple[object, ...] = ()
         self._logged = (-1, "")
+        self._noticed = ("", "")
+        self._hinted = ""
         self._curves = Curves()
         self._watching = Watching(self)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
+        self._empty = Empty()
+        self._head = Frame(id="monitor-head")
+        self._state_line, self._speed_line = FactLine(), FactLine()
+        self._plan_line = FactLine(id="monitor-plan")
+        self._device_line = FactLine(id="monitor-device")
+        self._meter = Meter()
+        self._notice = Static(id="monitor-notice", markup=False)
+        self._curve_frame = Frame(id="monitor-curve")
+        self._chart = Chart()
+        self._log = LogView()
+        self._previews = Previews(self._pictures)
 
     def body(self) -> ComposeResult:
         with Frame(id="monitor-none"):
-            yield Empty()
+            yield self._empty
         with Vertical(id="monitor-some"):
-            with Frame(id="monitor-head"):
-                yield FactLine(id="monitor-state")
-                yield Meter(id="monitor-meter")
-                yield FactLine(id="monitor-speed")
-                yield FactLine(id="monitor-plan")
-                yield Static(id="monitor-notice", markup=False)
+            with self._head:
+                yield self._state_line
+                yield self._meter
+                yield self._speed_line
+                yield self._plan_line
+                yield self._notice
             with Horizontal(id="monitor-middle"):
                 with Vertical(id="monitor-left"):
-                    with Frame(id="monitor-curve"):
-                        yield Chart()
+                    with self._curve_frame:
+                        yield self._chart
                     with Frame(title=_("Log"), id="monitor-log"):
-                        yield LogView()
+                        yield self._log
                 with Frame(title=_("Previews"), id="monitor-previews"):
-                    yield Previews(self._pictures)
-            yield FactLine(id="monitor-device")
+                    yield self._previews
+            yield self._device_line
 
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self._tick)
@@ -102,21 +115,21 @@ class MonitorSection(Section, inherit_bindings=False):
         self.query_one("#monitor-none").display = not run
         self.query_one("#monitor-some").display = bool(run)
         if run and self.focused is None:
-            self.query_one(LogView).focus()
+            self._log.focus()
         if not run:
             lost = self.bench.engine.state == "lost"
             sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")
-            self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _NO_RUN])
+            self._empty.tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _NO_RUN])
             return
         # What was chosen may be a name or the beginning of an identifier.
-        row = next((row for row in store.runs if row.id.startswith(run) or row.name == run), None)
+        row = next((row for row in store.runs if row.id.startswith(run) or row.name == run), current)
         if row is None:
             return
         if row.id != self.run_shown:
             self.run_shown, self._asked, self._painted, self._logged = row.id, None, (), (-1, "")
+            self._draw_curves()
         self._watching.follow(row.id)
         self._tick()
-        self._draw_curves()
 
     def _switch(self, by: int) -> None:
         runs = [row.id for row in self.bench.store.started()]
@@ -161,50 +174,50 @@ class MonitorSection(Section, inherit_bindings=False):
         self._paint_head(state, row, view, now)
         self._paint_log(view)
         self._paint_previews(view, row)
-        self.query_one("#monitor-device", FactLine).tell(
-            text.device_facts(store.devices[-1] if store.devices else None)
-        )
-        self.refresh_hints()
+        self._device_line.tell(text.device_facts(store.devices[-1] if store.devices else None))
+        if state != self._hinted:
+            self._hinted = state
+            self.refresh_hints()
 
     def _paint_head(self, state: str, row: RunRow | None, view: RunView, now: float) -> None:
-        self.query_one("#monitor-head", Frame).set_title(row.name or row.id if row is not None else self.run_shown)
-        self.query_one("#monitor-state", FactLine).tell(text.head_facts(state, view))
-        self.query_one("#monitor-speed", FactLine).tell(text.speed_facts(view, now))
-        self.query_one("#monitor-plan", FactLine).tell(text.plan_facts(row, view))
+        self._head.set_title(row.name or row.id if row is not None else self.run_shown)
+        self._state_line.tell(text.head_facts(state, view))
+        self._speed_line.tell(text.speed_facts(view, now))
+        self._plan_line.tell(text.plan_facts(row, view))
         plan = view.plan
         ticks = [epoch / plan.epochs for epoch in range(1, plan.epochs)] if plan.epochs else []
         tone = {"done": "good", "failed": "error", "stopped": "warn", "paused": "warn"}.get(state, "done")
-        self.query_one(Meter).tell(view.fraction, ticks, tone)
+        self._meter.tell(view.fraction, ticks, tone)
         if self._asked is not None and view.ack is not None and view.seq > self._asked[1]:
             self._asked = None if view.ack.action == self._asked[0] else self._asked
         asked = self._asked[0] if self._asked is not None else ""
-        words, tone = text.notice(state, row, view, asked, now)
-        notice = self.query_one("#monitor-notice", Static)
-        notice.display = bool(words)
-        notice.set_classes(f"-{tone}" if tone else "")
-        notice.update(Content("\n".join(plain(line) for line in words.split("\n"))))
+        told = text.notice(state, row, view, asked, now)
+        if told != self._noticed:
+            self._noticed = words, tone = told
+            self._notice.display = bool(words)
+            self._notice.set_classes(f"-{tone}" if tone else "")
+            self._notice.update(Content("\n".join(plain(line) for line in words.split("\n"))))
 
     def _paint_log(self, view: RunView) -> None:
         if (len(view.log), view.run) == self._logged and len(view.log) < 5000:
             return
         self._logged = len(view.log), view.run
-        self.query_one(LogView).show(text.entries(view.log))
+        self._log.show(text.entries(view.log))
 
     def _paint_previews(self, view: RunView, row: RunRow | None) -> None:
         root = row.dir if row is not None else ""
         drawn = sorted(epoch for epoch in view.previews if epoch)
         newest = drawn[-1] if drawn else None
         note = _("not drawn yet") if self.state in states.GOING else _("no previews")
-        self.query_one(Previews).show(
+        self._previews.show(
             text.previews(root, view, 0), text.previews(root, view, newest) if newest is not None else [], note
         )
 
     def _draw_curves(self) -> None:
         """Once a second, and at once after a key."""
         if self.run_shown and self.is_current:
-            frame = self.query_one("#monitor-curve", Frame)
-            frame.set_title(self._curves.title())
-            self.query_one(Chart).draw(self._curves.plot(self.view, self.query_one(Chart).size.width))
+            self._curve_frame.set_title(self._curves.title())
+            self._chart.draw(self._curves.plot(self.view, self._chart.size.width))
 
     def hints(self) -> list[tuple[str, str]]:
         state = self.state if self.run_shown else ""

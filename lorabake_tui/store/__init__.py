@@ -116,6 +116,8 @@ def shown_state(row: RunRow | None, view: RunView | None) -> str:
         return told
     if row.state == "running" and told:
         return told
+    if row.state == "starting" and told in ("running", "paused", "stopping"):
+        return told
     if row.state in ("paused", "stopping") and told in ("done", "stopped", "failed"):
         return told
     return row.state

@@ -230,10 +230,14 @@ def downsample(steps: Sequence[int], values: Sequence[float], columns: int, firs
         end = bisect_left(steps, edge, at)
         if end == at:
             continue
-        chunk = [value for value in values[at:end] if value == value]
+        chunk = values[at:end]
+        total = sum(chunk)
+        if total != total:
+            chunk = [value for value in chunk if value == value]
+            total = sum(chunk)
         if chunk:
-            mean = math.fsum(chunk) / len(chunk)
-            buckets.append(Bucket(float(steps[at]), min(chunk), max(chunk), mean))
+            low, high = min(chunk), max(chunk)
+            buckets.append(Bucket(float(steps[at]), low, high, min(high, max(low, total / len(chunk)))))
         else:
             buckets.append(None)
         at = end
