@@ -29,7 +29,8 @@ def presets_resolve(_: Context, params: PresetParams) -> PresetRow:
     # A base that is not downloaded yet is known all the same.
     row = next((row for row in list_models() if row.name == params.base), None)
     if row is None and params.base:
-        row = locate(params.base).row
+        located = locate(params.base)
+        row = located.row or ModelRow(name=params.base, kind="base", family=located.family)
     return resolve(params.name, row, params.images)
 
 

@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.protocol.errors import EngineError
 
 if TYPE_CHECKING:
     from engine.dataset.scan import Dataset
@@ -14,13 +16,19 @@ if TYPE_CHECKING:
 RECENT_SECONDS = 3.0
 
 
+class _Scan(NamedTuple):
+    dataset: Dataset
+    time: float
+
+
 class Opened:
-    """Path → last scan. Files that did not change are not read again."""
+    """Path → last scan. Files that did not change are not read again; nobody waits for a scan not asked for."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._scans: dict[Path, Dataset] = {}
-        self._times: dict[Path, float] = {}
+        self._lock = threading.Lock()
+        self._scans: dict[Path, _Scan] = {}
+        self._at_work: dict[Path, threading.Lock] = {}
+        self._refreshing: set[Path] = set()
 
     def open(self, path: str) -> Dataset:
         """Scan a folder, or scan it again; raises the EngineErrors of `scan`."""
@@ -28,36 +36,62 @@ class Opened:
 
         root = absolute(path)
         with self._lock:
-            dataset = scan(root, previous=self._scans.get(root))
-            self._scans[root] = dataset
-            self._times[root] = time.monotonic()
-            return dataset
+            at_work = self._at_work.setdefault(root, threading.Lock())
+        with at_work:
+            while True:
+                before = self._scans.get(root)
+                dataset = scan(root, previous=before.dataset if before else None)
+                with self._lock:
+                    # An edit made meanwhile may have been read half: then once more.
+                    if self._scans.get(root) is before:
+                        self._scans[root] = _Scan(dataset, time.monotonic())
+                        return dataset
 
     def get(self, path: str) -> Dataset:
         """The last scan of a folder; one that was not opened yet is opened."""
-        with self._lock:
-            return self._scans.get(absolute(path)) or self.open(path)
+        known = self._scans.get(absolute(path))
+        return known.dataset if known else self.open(path)
 
     def recent(self, path: str) -> Dataset:
-        """A scan at most `RECENT_SECONDS` old: for a form that asks at every key."""
+        """The last scan, for a form that asks at every key: one older than `RECENT_SECONDS` is renewed behind its
+        back, so that the next answer is fresh and none is late."""
         root = absolute(path)
-        with self._lock:
-            age = time.monotonic() - self._times.get(root, -RECENT_SECONDS)
-            return self._scans[root] if age < RECENT_SECONDS else self.open(path)
+        known = self._scans.get(root)
+        if known is None:
+            return self.open(path)
+        if time.monotonic() - known.time >= RECENT_SECONDS:
+            with self._lock:
+                idle = root not in self._refreshing
+                self._refreshing.add(root)
+            if idle:
+                threading.Thread(target=self._refresh, args=(root,), name="rescan", daemon=True).start()
+        return known.dataset
 
     def reread(self, path: str, names: list[str]) -> Dataset:
         """The dataset after an edit of the named images."""
         from engine.dataset.scan import reread
 
+        root = absolute(path)
+        self.get(path)
         with self._lock:
-            dataset = reread(self.get(path), names)
-            self._scans[absolute(path)] = dataset
+            known = self._scans[root]
+            dataset = reread(known.dataset, names)
+            self._scans[root] = _Scan(dataset, known.time)
             return dataset
 
     def contains(self, root: Path) -> bool:
-        """Whether `root` is an opened dataset."""
-        with self._lock:
-            return root in self._scans
+        """Whether `root` is an opened dataset; does not wait for a scan at work."""
+        return root in self._scans
+
+    def _refresh(self, root: Path) -> None:
+        try:
+            self.open(str(root))
+        except EngineError:
+            with self._lock:  # gone or unreadable: whoever asks next is told
+                self._scans.pop(root, None)
+        finally:
+            with self._lock:
+                self._refreshing.discard(root)
 
 
 def absolute(path: str) -> Path:
