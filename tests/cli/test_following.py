@@ -42,6 +42,16 @@ def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
     raise AssertionError(f"{words!r} never came:\n{seen.decode()}")
 
 
+def rest_of(process: subprocess.Popen[bytes]) -> tuple[bytes, str]:
+    """What is still to come on stdout and stderr, and the end of the process."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    # Not `communicate`: it would pass over what `read_until` left in the buffer.
+    out, err = process.stdout.read(), process.stderr.read().decode()
+    process.wait(timeout=60)
+    return out, err
+
+
 def test_a_bake_streams_its_journal_byte_for_byte_and_fills_out(
     lorabake: Lorabake, dataset: Path, tmp_path: Path
 ) -> None:
@@ -113,31 +123,31 @@ def test_ctrl_c_leaves_the_bake_running_and_says_how_to_return(lorabake: Lorabak
     process = lorabake.start(*fake(dataset, *LONG))
     read_until(process, b"4 baseline previews")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = rest_of(process)
     assert process.returncode == 130
     row = rows(lorabake)["mira"]
     assert row["state"] in LIVE_STATES
-    assert f"lorabake watch {row['id']}" in err.decode()
-    assert "Traceback" not in err.decode()
+    assert f"lorabake watch {row['id']}" in err
+    assert "Traceback" not in err
 
 
 def test_a_killed_viewer_leaves_the_bake_running(lorabake: Lorabake, dataset: Path) -> None:
     process = lorabake.start(*fake(dataset, *LONG, "--json"))
     read_until(process, b'"baseline"')
     process.kill()
-    process.communicate(timeout=30)
+    rest_of(process)
     watcher = lorabake.start("watch", "last", "--json")
     seen = read_until(watcher, b'"step":100,')
     assert [e.seq for line in seen.splitlines() if (e := decode_event(line))] == list(range(1, seen.count(b"\n") + 1))
     watcher.kill()
-    watcher.communicate(timeout=30)
+    rest_of(watcher)
 
 
 def test_stop_then_resume_goes_on_with_the_same_journal(lorabake: Lorabake, dataset: Path) -> None:
     process = lorabake.start(*fake(dataset, "--set", "epochs=2", "--set", "repeat=100", "--json"))
     before = read_until(process, b'"step":50,')
     assert lorabake.run("stop", "last").returncode == 0
-    out, _ = process.communicate(timeout=60)
+    out, _ = rest_of(process)
     assert process.returncode == 130
     assert json.loads((before + out).splitlines()[-1])["reason"] == "stopped"
     assert rows(lorabake)["mira"]["state"] == "stopped"
@@ -158,7 +168,7 @@ def test_pause_and_resume(lorabake: Lorabake, dataset: Path) -> None:
     assert lorabake.run("resume", "last").returncode == 0
     read_until(process, b"going on from step")
     assert lorabake.run("stop", "last", "--now").returncode == 0
-    process.communicate(timeout=60)
+    rest_of(process)
     assert process.returncode == 130
 
 
@@ -168,10 +178,10 @@ def test_a_dead_worker_is_told_with_what_to_do(lorabake: Lorabake, dataset: Path
     worker = lock_holder(Path(str(rows(lorabake)["mira"]["dir"])) / "lock")
     assert worker is not None
     os.kill(worker, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
+    _, err = rest_of(process)
     assert process.returncode == 1
-    assert "ended without a word" in err.decode()
-    assert "lorabake resume" in err.decode()
+    assert "ended without a word" in err
+    assert "lorabake resume" in err
 
 
 def test_a_second_bake_waits_its_turn_and_says_so(lorabake: Lorabake, dataset: Path) -> None:
@@ -183,7 +193,7 @@ def test_a_second_bake_waits_its_turn_and_says_so(lorabake: Lorabake, dataset: P
     assert listed[0]["state"] in LIVE_STATES
     assert listed[1]["state"] == "queued"
     assert lorabake.run("stop", first, "--now").returncode == 0
-    out, _ = second.communicate(timeout=60)
+    out, _ = rest_of(second)
     assert second.returncode == 0
     assert b"done: second" in out
 
@@ -208,7 +218,7 @@ def test_two_viewers_of_one_run_see_the_same(lorabake: Lorabake, dataset: Path) 
     watched: list[str] = []
     other = threading.Thread(target=lambda: watched.append(lorabake.run("watch", "last", "--json").stdout))
     other.start()
-    out, _ = process.communicate(timeout=60)
+    out, _ = rest_of(process)
     other.join()
     assert watched[0].encode() == begun + out
 
@@ -268,9 +278,9 @@ def test_a_lost_engine_is_told_and_the_bake_goes_on(lorabake: Lorabake, dataset:
     read_until(process, b"4 baseline previews")
     host = next(child for child in psutil.Process(process.pid).children() if "host" in child.cmdline())
     host.kill()
-    _, err = process.communicate(timeout=60)
+    _, err = rest_of(process)
     assert process.returncode == 3
-    assert "The engine process ended." in err.decode()
+    assert "The engine process ended." in err
     assert rows(lorabake)["mira"]["state"] in LIVE_STATES
 
 
