@@ -22,7 +22,8 @@ from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from tools.demo_architecture import LATENT, tokenize
-from tools.demo_data import contact_sheet, draw
+from tools.demo_data import draw
+from tools.demo_sheet import contact_sheet
 
 SAMPLERS = {
     "ddim": lambda folder: DDIMScheduler.from_pretrained(folder),

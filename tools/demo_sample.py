@@ -8,7 +8,8 @@ import argparse
 import random
 from pathlib import Path
 
-from tools.demo_data import STYLES, TRIGGER, ink, render
+from tools.demo_data import STYLES, ink, render
+from tools.demo_tags import TRIGGER
 
 # Tags that the trigger word is to absorb: left out of the captions, as one prunes a character's own traits.
 BOUND = ("aqua hair", "cat ears", "long hair", "pale skin", "purple eyes")

@@ -26,9 +26,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from engine.demo.paths import BASE, DATASET, REG, TAGGER, TRIGGER
-from tools.demo_data import CHARACTER_TRAITS, PIXEL_STYLE, contact_sheet, draw, render
+from tools.demo_data import draw, render
 from tools.demo_generate import Base, generate, load_base
 from tools.demo_sample import write_style
+from tools.demo_sheet import contact_sheet
+from tools.demo_tags import CHARACTER_TRAITS, PIXEL_STYLE
 
 THRESHOLD = 0.5
 AQUA_SHARE = 0.04  # of the picture's pixels; drawings of the character have 0.10 and more, all others none
