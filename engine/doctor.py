@@ -17,8 +17,11 @@ from pathlib import Path
 from engine.home import home
 from engine.protocol.errors import EngineError
 from engine.protocol.records import Check, DoctorReport
-from engine.telemetry import Telemetry, own_processes
+from engine.runs.queue import live_runs
+from engine.telemetry import Telemetry
 
+SYSTEMD = Path("/run/systemd/system")
+"""There when systemd runs this machine."""
 _LOW_DISK = 10 * 1024**3
 _SMALL_SHM = 1024**3
 _GIB = 1024**3
@@ -100,13 +103,25 @@ def _gpu(telemetry: Telemetry) -> Check:
 def _gpu_users(telemetry: Telemetry) -> Check | None:
     if not telemetry.gpus():
         return None
-    mine = own_processes()
-    others = [(gpu, pid, used) for gpu, pid, used in telemetry.users() if pid not in mine]
+    mine = _workers()
+    # In a container the driver names processes by ids that mean nothing here; with a bake of ours they may be ours.
+    others = [
+        (gpu, pid, used)
+        for gpu, pid, used in telemetry.users()
+        if pid not in mine and not (mine and not Path(f"/proc/{pid}").exists())
+    ]
     if not others:
         return Check(name="gpu users", state="ok", text="no other process computes on the GPU")
     text = ", ".join(f"process {pid} on GPU {gpu} ({used / _GIB:.1f} GiB)" for gpu, pid, used in others[:5])
     hint = "It takes memory and time from a bake; end it if it is yours."
     return Check(name="gpu users", state="warn", text=text, hint=hint)
+
+
+def _workers() -> set[int]:
+    """The process ids of this home's live workers."""
+    with contextlib.suppress(OSError, EngineError):
+        return {pid for _, pid in live_runs()}
+    return set()
 
 
 def _demo() -> Check:
@@ -122,7 +137,7 @@ def _demo() -> Check:
 
 def _logout() -> Check | None:
     """Whether systemd ends everything a user left running when the last session closes."""
-    if not Path("/run/systemd/system").is_dir():
+    if not SYSTEMD.is_dir():
         return Check(name="logout", state="ok", text="no systemd here: a detached bake survives the end of a session")
     kills = _property(["show-session", "self"], "KillUserProcesses") or _kill_setting()
     lingers = _property(["show-user", str(os.getuid())], "Linger")

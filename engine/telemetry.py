@@ -6,7 +6,6 @@ Who asks how often is the host's business.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from typing import Any
@@ -48,7 +47,7 @@ class Telemetry:
             return []
 
     def users(self) -> list[tuple[int, int, int]]:
-        """(gpu, process, bytes) of every computing process that is not of this process's user-made runs."""
+        """(gpu, process, bytes) of every computing process; in a container the ids may be those of the host."""
         nvml = self._driver()
         found: list[tuple[int, int, int]] = []
         if nvml is not None:
@@ -91,12 +90,3 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         memory_total=int(memory.total),
         **facts,
     )
-
-
-def own_processes() -> set[int]:
-    """The process ids of live workers of this home."""
-    from engine.runs.queue import live_runs
-
-    with contextlib.suppress(OSError):
-        return {pid for _, pid in live_runs()}
-    return {os.getpid()}

@@ -54,7 +54,7 @@ class Home:
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
         """`python -m engine …` in this home."""
-        return subprocess.Popen([sys.executable, "-m", "engine", *words], env=self.env, **options)
+        return subprocess.Popen([sys.executable, "-X", "faulthandler", "-m", "engine", *words], env=self.env, **options)
 
     def processes(self, kind: str = "") -> dict[int, list[str]]:
         """Process id → words of the engine's processes of this home: all, or the hosts, runners or workers."""
@@ -157,11 +157,20 @@ class Host:
         return self._ids
 
     def reply(self, number: int) -> dict[str, Any]:
-        """The reply with an id, waited for."""
-        return until(
-            lambda: next((m for m in self.messages if m["type"] == "reply" and m["id"] == number), None),
-            f"a reply to request {number}",
-        )
+        """The reply with an id, waited for; a host that owes it for too long shows what its threads do."""
+
+        def found() -> dict[str, Any] | None:
+            ended = self.process.poll() is not None
+            answer = next((m for m in self.messages if m["type"] == "reply" and m["id"] == number), None)
+            assert answer or not ended or self._reader.is_alive(), "the host has ended"
+            return answer
+
+        try:
+            return until(found, f"a reply to request {number}")
+        except AssertionError as error:
+            self.process.send_signal(signal.SIGABRT)
+            assert self.process.stderr is not None
+            raise AssertionError(f"{error}\n{self.process.stderr.read().decode()}") from None
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of a method; fails on an error."""

@@ -114,7 +114,20 @@ class _Fake:
 
     def _end_of_epoch(self) -> None:
         self.epoch += 1
+        params, last = self.job.params, self.epoch == self.plan.epochs
+        if params.validation_split:
+            self.journal.emit(events.Phase, name="validate")
+            value = loss(params.seed, -self.epoch, -self.plan.epochs) + 0.01
+            self.journal.emit(events.Validation, epoch=self.epoch, step=self.state.step, loss=value)
         self.journal.emit(events.Phase, name="save")
+        if last or self.epoch % params.save_every_epochs == 0:
+            self._save_epoch()
+        self._save_state()
+        if params.preview_every_epochs and self.epoch % params.preview_every_epochs == 0:
+            self.journal.emit(events.Phase, name="preview")
+            self._previews(self.epoch)
+
+    def _save_epoch(self) -> None:
         path = self.run.lora_file(self.epoch, self.job.name)
         make_private_dir(path.parent)
         data = _safetensors(self.job.params.seed + self.epoch)
@@ -122,9 +135,6 @@ class _Fake:
         self.state.files.append(self.run.relative(path))
         self._checkpoint("epoch", path, data)
         self._deliver(path, path.name)
-        self._save_state()
-        self.journal.emit(events.Phase, name="preview")
-        self._previews(self.epoch)
 
     def _previews(self, epoch: int) -> None:
         for index in range(1, self.plan.previews_per_epoch + 1):

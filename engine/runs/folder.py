@@ -5,6 +5,7 @@ Which runs wait and in which order is `queue`; what a run has come to is `state`
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -140,6 +141,15 @@ def unique_name(wanted: str, taken: set[str]) -> str:
     while name.casefold() in lowered:
         name, count = f"{wanted}-{count}", count + 1
     return name
+
+
+def free_name(wanted: str) -> str:
+    """`wanted` made safe, and unique among the names of all runs."""
+    taken = set()
+    for run in all_runs():
+        with contextlib.suppress(EngineError):
+            taken.add(run.read_job().name)
+    return unique_name(safe_name(wanted), taken)
 
 
 def run_ids() -> list[str]:

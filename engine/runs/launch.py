@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,7 +24,11 @@ GRACE_SECONDS = 10.0
 """How long a worker may take over each rung of being ended (LORABAKE_GRACE overrides it)."""
 _LOG_BYTES = 1024 * 1024
 
+REST_SECONDS = 10.0
+"""A runner that could not work (its words are in runner.log) is not started again at once."""
+
 _children: list[subprocess.Popen[bytes]] = []
+_rest_until = 0.0
 
 
 def grace() -> float:
@@ -48,7 +53,7 @@ def ensure_runner(*, survivor: bool = False) -> bool:
     """
     reap()
     with queue.locked():
-        if lock_holder(queue.runner_lock()) is not None:
+        if time.monotonic() < _rest_until or lock_holder(queue.runner_lock()) is not None:
             return False
         if not survivor:
             queue.judge_crash()
@@ -64,7 +69,11 @@ def ensure_runner(*, survivor: bool = False) -> bool:
 
 def reap() -> None:
     """Let go of runners that ended, so that no zombie stays behind in a long-lived host."""
-    _children[:] = [child for child in _children if child.poll() is None]
+    global _rest_until
+    for child in [child for child in _children if child.poll() is not None]:
+        _children.remove(child)
+        if child.returncode > 0:
+            _rest_until = time.monotonic() + REST_SECONDS
 
 
 def ask_to_end(pid: int) -> None:

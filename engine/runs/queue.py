@@ -164,7 +164,7 @@ def submit(job: Job, manifest: list[ManifestEntry], *, start: bool) -> RunFolder
         staged = folders.staging_folder()
         try:
             when = time.strftime("%Y%m%d-%H%M", time.localtime(job.created))
-            name = folders.unique_name(folders.safe_name(job.name), _names())
+            name = folders.free_name(job.name)
             job = msgspec.structs.replace(job, name=name, id=folders.reserve_id(name, when))
             staged.write_manifest(manifest)
             staged.write_job(job)
@@ -275,14 +275,6 @@ def _write_queue(order: list[str] | None = None, runner: str | None = None) -> N
 
 def _write_ticket(run: RunFolder, ticket: Ticket) -> None:
     atomic_write(run.ticket, msgspec.json.encode(ticket) + b"\n")
-
-
-def _names() -> set[str]:
-    names = set()
-    for run in folders.all_runs():
-        with contextlib.suppress(EngineError):
-            names.add(run.read_job().name)
-    return names
 
 
 def _size(path: Path) -> int:

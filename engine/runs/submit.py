@@ -6,6 +6,7 @@ The rules of parameters, presets, bases and datasets are their own packages'; th
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,8 @@ from typing import TYPE_CHECKING
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
-from engine.protocol.params import BakeParams
-from engine.protocol.records import Job, ManifestEntry
-from engine.runs.folder import safe_name
+from engine.protocol.records import Job, ManifestEntry, ModelRow
+from engine.runs.folder import free_name
 
 if TYPE_CHECKING:
     from engine.dataset.scan import Dataset
@@ -43,21 +43,24 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
     if asked.preset:
         from engine.presets import resolve
 
-        layers.insert(0, resolve(asked.preset, located.row, len(dataset.usable)).params)
+        # A base named by path has no line in the catalogue, but it has a family.
+        row = located.row or ModelRow(name=asked.base, kind="base", family=located.family)
+        layers.insert(0, resolve(asked.preset, row, len(dataset.usable)).params)
     params = fields.build(*layers)
     if params.unet_lr == 0 and params.text_encoder_lr == 0:
         raise EngineError("nothing_to_train")
     plan = make_plan(dataset, reg, params)
+    name = free_name(asked.name or dataset.path.name)
     job = Job(
         id="",
         kind="bake",
-        name=_name(asked, str(dataset.path)),
+        name=name,
         created=time.time(),
         dataset=str(dataset.path),
         reg=str(reg.path) if reg else "",
         base=asked.base if located.row is not None else str(located.path),
         preset=asked.preset,
-        out=_out(asked, params, str(dataset.path)),
+        out=_out(asked, name),
         params=params,
     )
     return job, freeze(plan)
@@ -65,30 +68,27 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
 
 def _fake(asked: Submit) -> Job:
     params = fields.build(asked.params)
+    name = free_name(asked.name or Path(asked.dataset).name or asked.kind)
     return Job(
         id="",
         kind="fake",
-        name=_name(asked, asked.dataset),
+        name=name,
         created=time.time(),
         dataset=_absolute(asked.dataset),
         reg=_absolute(asked.reg),
         base=asked.base,
         preset=asked.preset,
-        out=_out(asked, params, asked.dataset),
+        out=_out(asked, name),
         params=params,
     )
-
-
-def _name(asked: Submit, dataset: str) -> str:
-    return safe_name(asked.name or Path(dataset).name or asked.kind)
 
 
 def _absolute(path: str) -> str:
     return os.path.abspath(Path(path).expanduser()) if path else ""
 
 
-def _out(asked: Submit, params: BakeParams, dataset: str) -> str:
-    """The folder for copies of the finished epochs, made and found writable, and free of the same names."""
+def _out(asked: Submit, name: str) -> str:
+    """The folder for copies of the finished epochs: made, found writable, and free of files of this name."""
     if not asked.out:
         return ""
     out = Path(_absolute(asked.out))
@@ -96,12 +96,11 @@ def _out(asked: Submit, params: BakeParams, dataset: str) -> str:
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK | os.X_OK):
             raise EngineError("out_unwritable", path=out, reason="permission denied")
-        present = set(os.listdir(out))
+        present = sorted(os.listdir(out))
     except OSError as error:
         raise EngineError("out_unwritable", path=out, reason=error.strerror or error) from None
-    name = _name(asked, dataset)
-    clash = sorted(f"{name}-e{epoch:02d}.safetensors" for epoch in range(1, params.epochs + 1))
-    taken = next((file for file in clash if file in present), None)
+    own = re.compile(re.escape(name) + r"-e\d+[-.]")
+    taken = next((file for file in present if own.match(file)), None)
     if taken is not None:
         raise EngineError("out_exists", path=out, file=taken)
     return str(out)

@@ -97,7 +97,11 @@ def test_a_home_that_cannot_be_made_is_a_sentence_and_exit_code_3(tmp_path: Path
 def test_what_a_library_prints_does_not_reach_the_wire(home: Home) -> None:
     program = (
         "import os, sys, threading\nfrom engine import host\n"
-        "threading.Timer(0.0, lambda: (print('hi'), os.write(1, b'raw'), sys.stdout.flush())).start()\n"
+        "def noise():\n"
+        "    while not os.path.samestat(os.fstat(1), os.fstat(2)):\n"
+        "        pass\n"
+        "    print('hi', flush=True), os.write(1, b'raw')\n"
+        "threading.Thread(target=noise).start()\n"
         "sys.exit(host.main())"
     )
     process = subprocess.Popen(
