@@ -18,7 +18,7 @@ RGB = tuple[int, int, int]
 
 _LEVELS = (0, 95, 135, 175, 215, 255)
 """What the six steps of the palette's colour cube mean (xterm)."""
-_DIFFUSED = 0.75
+_DIFFUSED = 0.5
 """Share of a pixel's error handed on: all of it would speckle flat areas, none would turn skin into patches."""
 
 

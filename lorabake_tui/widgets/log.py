@@ -48,6 +48,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._entries: list[Entry] = []
         self._lines: list[tuple[str, str, str]] = []
         self._wrapped_to = 0
+        self._following = True
 
     def show(self, entries: Sequence[Entry]) -> None:
         """Show these entries; those that follow the ones shown already are appended, which is cheap."""
@@ -75,9 +76,8 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self._lines += [("", level, line) for line in rest]
 
     def _settle(self) -> None:
-        following = self.scroll_offset.y >= self.max_scroll_y
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
-        if following:
+        if self._following:
             self.scroll_end(animate=False, force=True, immediate=True)
         self.refresh()
 
@@ -101,20 +101,32 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         ]
         return Strip(segments).adjust_cell_length(width, base)
 
+    def on_mouse_scroll_down(self) -> None:
+        self.action_down()
+
+    def on_mouse_scroll_up(self) -> None:
+        self.action_up()
+
     def action_down(self) -> None:
-        self.scroll_relative(y=1, animate=False)
+        self._go(self.scroll_offset.y + 1)
 
     def action_up(self) -> None:
-        self.scroll_relative(y=-1, animate=False)
+        self._go(self.scroll_offset.y - 1)
 
     def action_page_down(self) -> None:
-        self.scroll_page_down(animate=False)
+        self._go(self.scroll_offset.y + max(1, self.size.height - 1))
 
     def action_page_up(self) -> None:
-        self.scroll_page_up(animate=False)
+        self._go(self.scroll_offset.y - max(1, self.size.height - 1))
 
     def action_first(self) -> None:
-        self.scroll_home(animate=False)
+        self._go(0)
 
     def action_last(self) -> None:
-        self.scroll_end(animate=False)
+        self._go(len(self._lines))
+
+    def _go(self, line: int) -> None:
+        """Scroll by hand; away from the end the view stays put while lines come, back at it it follows again."""
+        line = min(self.max_scroll_y, max(0, line))
+        self._following = line >= self.max_scroll_y
+        self.scroll_to(y=line, animate=False, force=True, immediate=True)
