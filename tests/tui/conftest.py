@@ -30,6 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("LORABAKE_HOME", str(folder))
     monkeypatch.setenv("LORABAKE_LANG", "en")
+    monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     return folder
 
@@ -56,7 +57,7 @@ def sample_dataset(tmp_path: Path) -> Path:
     return folder
 
 
-async def _until(pilot: Any, fact: Callable[[], Any], seconds: float = 30.0) -> Any:
+async def _until(pilot: Any, fact: Callable[[], Any], seconds: float = 90.0) -> Any:
     limit = time.monotonic() + seconds
     while not (value := fact()):
         if time.monotonic() > limit:
