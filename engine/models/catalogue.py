@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-import engine
 from engine import home, presets
+from engine.demo import paths
 from engine.models.sniff import Sniffed, sniff
 from engine.protocol.errors import EngineError
 from engine.protocol.records import ModelRow
@@ -74,7 +74,7 @@ def locate(name_or_path: str) -> Located:
 
 
 def _known_row(base: presets.Base) -> ModelRow:
-    path = _demo_path() if base.name == DEMO else home.models_dir() / base.name
+    path = paths.BASE if base.name == DEMO else home.models_dir() / base.name
     present = _sniffed(path) is not None
     return ModelRow(
         name=base.name,
@@ -89,10 +89,6 @@ def _known_row(base: presets.Base) -> ModelRow:
         source=base.diffusers or base.hub,
         note=base.note,
     )
-
-
-def _demo_path() -> Path:
-    return Path(engine.__file__).parent / "demo" / "base"
 
 
 def _sniffed(path: Path) -> Sniffed | None:

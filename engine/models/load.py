@@ -40,9 +40,9 @@ def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> Diffu
             scheduler=_scheduler(path),
             vae_hash=vae_hash(path),
         )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:  # the libraries raise what they like, bare Exception included
         raise EngineError("model_broken", path=path, reason=_first_line(error)) from error
     return model
 

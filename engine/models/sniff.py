@@ -56,8 +56,11 @@ def header_of(path: Path) -> dict[str, Any]:
             header = None
     if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
         _not_base(path, "it is not a safetensors file")
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    if ends and max(ends) > size - 8 - length:
+    try:
+        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+    except (KeyError, IndexError, TypeError, ValueError):
+        _not_base(path, "it is not a safetensors file")
+    if max(ends, default=0) > size - 8 - length:
         raise EngineError("model_broken", path=path, reason="the file is cut short")
     return header
 

@@ -42,6 +42,7 @@ class Closing:
 
     def baseline(self) -> None:
         """Epoch 0: what the untouched base draws and how it does on the held-out images."""
+        began = time.monotonic()
         setup = self._setup
         with setup.network.disabled():
             if setup.params.preview_every_epochs:
@@ -49,6 +50,7 @@ class Closing:
                 self._preview(0, setup.run.epoch_dir(0), "preview")
             self._validate(0)
         setup.closed = 0
+        self._report.closed(time.monotonic() - began)
 
     def epoch(self, epoch: int) -> None:
         """Make everything an epoch leaves behind. Can be repeated: a resumed bake closes a half-closed epoch again."""

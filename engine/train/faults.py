@@ -42,7 +42,7 @@ def journaled(run: RunFolder, job: Job, journal: JournalWriter, stage: Stage) ->
         known = _known(error, run, job, stage)
         if known is None:
             raise
-        if known is not error:
+        if known is not error or error.__cause__ is not None:
             traceback.print_exception(error)
         # A full disk may refuse this line too; the worker then tells it by its exit status.
         with contextlib.suppress(OSError):

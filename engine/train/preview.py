@@ -32,6 +32,7 @@ _SCHEDULERS: dict[Sampler, tuple[str, str, dict[str, Any]]] = {
     ),
     "unipc": ("scheduling_unipc_multistep", "UniPCMultistepScheduler", {}),
 }
+_PROMPT_LENGTH = 2000
 _NOISE_FIELDS = (
     "num_train_timesteps",
     "beta_start",
@@ -54,7 +55,7 @@ class Picture:
 def pictures(params: BakeParams, captions: Sequence[str], count: int = 4) -> list[Picture]:
     """The previews of every epoch: `preview_prompt`, or the captions of the first images; seed + 1, + 2, …"""
     prompts = [params.preview_prompt] if params.preview_prompt.strip() else list(captions[:count]) or [""]
-    return [Picture(prompts[i % len(prompts)], params.seed + i + 1) for i in range(count)]
+    return [Picture(prompts[i % len(prompts)][:_PROMPT_LENGTH], params.seed + i + 1) for i in range(count)]
 
 
 def make_sampler(name: Sampler, noise: dict[str, Any]) -> Any:

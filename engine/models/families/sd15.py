@@ -88,28 +88,24 @@ def load(
     vae_hash: str,
 ) -> SD15:
     """Read a checked folder; U-Net and text encoder in `dtype`, the VAE in fp32 (it runs once per picture)."""
-    unet = UNet2DConditionModel.from_pretrained(
-        path / "unet",
-        torch_dtype=dtype,
-        variant=variants["unet"],
-        local_files_only=True,
-        use_safetensors=True,
+    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    unet, unet_info = UNet2DConditionModel.from_pretrained(
+        path / "unet", torch_dtype=dtype, variant=variants["unet"], **options
     )
-    vae = AutoencoderKL.from_pretrained(
-        path / "vae",
-        torch_dtype=torch.float32,
-        variant=variants["vae"],
-        local_files_only=True,
-        use_safetensors=True,
+    vae, vae_info = AutoencoderKL.from_pretrained(
+        path / "vae", torch_dtype=torch.float32, variant=variants["vae"], **options
     )
-    encoder = CLIPTextModel.from_pretrained(
+    encoder, encoder_info = CLIPTextModel.from_pretrained(
         path / "text_encoder",
         dtype=dtype,
         variant=variants["text_encoder"],
-        local_files_only=True,
-        use_safetensors=True,
         attn_implementation="sdpa",
+        **options,
     )
+    for part, info in (("unet", unet_info), ("vae", vae_info), ("text_encoder", encoder_info)):
+        if info["missing_keys"]:
+            # Both libraries would go on with random numbers in their place.
+            raise ValueError(f"{part} lacks {len(info['missing_keys'])} tensors ({sorted(info['missing_keys'])[0]})")
     tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
     return SD15(
         family="sd15",
