@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 from textual import work
-from textual.app import App
 from textual.screen import Screen
 from textual.signal import Signal
 
@@ -30,6 +29,7 @@ from lorabake_tui.opened import OpenedDataset
 from lorabake_tui.screens.section import Section
 from lorabake_tui.store import Store
 from lorabake_tui.theme import THEME
+from lorabake_tui.typeahead import KeysInOrder
 from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.status import Run
 
@@ -49,7 +49,7 @@ def _open_section(name: str) -> Screen[Any]:
     return section
 
 
-class LoRABake(App[None], inherit_bindings=False):
+class LoRABake(KeysInOrder[None], inherit_bindings=False):
     """The terminal workbench.
 
     `dataset` is a folder to open at once, `section` the section to begin with, `run` a run that the Monitor shows.
