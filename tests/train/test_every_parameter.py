@@ -1,0 +1,187 @@
+"""No parameter is without effect: a bake with another value differs where that parameter says it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from engine.lora import kohya
+from engine.protocol import fields
+from engine.protocol.events import Preview, Step, Validation
+from engine.runs.folder import RunFolder
+from tests.tiny import tiny_dataset
+from tests.train.conftest import QUICK, Kitchen, losses
+
+SHORT = {"epochs": 1, "repeat": 1, "unet_lr": 0.05, "text_encoder_lr": 0.05}
+
+# Parameters that change the numbers of training, each with a value that must, and what it needs beside it.
+TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
+    "repeat": (2, {}),
+    "epochs": (2, {}),
+    "batch_size": (2, {}),
+    "gradient_accumulation": (2, {}),
+    "seed": (1, {}),
+    "unet_lr": (0.01, {}),
+    "text_encoder_lr": (0.0, {}),
+    "lr_scheduler": ("constant", {}),
+    "lr_scheduler_cycles": (2, {"lr_scheduler": "cosine_with_restarts"}),
+    "lr_warmup": (0.5, {}),
+    "weight_decay": (5.0, {}),
+    "max_grad_norm": (0.001, {"weight_decay": 0.0, "epochs": 2}),
+    "network_dim": (8, {}),
+    "network_alpha": (8.0, {}),
+    "conv_dim": (4, {}),
+    "conv_alpha": (16.0, {"conv_dim": 4}),
+    "network_dropout": (0.5, {}),
+    "shuffle_caption": (True, {}),
+    "keep_tokens": (3, {"shuffle_caption": True}),
+    "caption_dropout_rate": (1.0, {}),
+    "caption_tag_dropout_rate": (0.5, {}),
+    "max_token_length": (150, {}),
+    "clip_skip": (2, {}),
+    "noise_offset": (0.2, {}),
+    "multires_noise_iterations": (4, {}),
+    "multires_noise_discount": (0.8, {"multires_noise_iterations": 4}),
+    "min_snr_gamma": (0.5, {}),
+    "resolution": (48, {}),
+    "enable_bucket": (False, {"resolution": 64}),
+    "min_bucket_reso": (64, {"resolution": 64}),
+    "max_bucket_reso": (32, {}),
+    "bucket_reso_steps": (32, {"resolution": 64}),
+    "bucket_no_upscale": (True, {"resolution": 128}),
+    "precision": ("bf16", {}),
+    "validation_split": (0.4, {}),
+}
+ELSEWHERE = {
+    "prior_loss_weight": "test_exactness, with a regularisation set",
+    "optimizer": "only AdamW is built",
+    "gradient_checkpointing": "the same numbers with less memory, below",
+    "save_every_epochs": "test_guards",
+    "preview_every_epochs": "below",
+    "preview_prompt": "below",
+    "preview_negative": "below",
+    "preview_sampler": "below",
+    "preview_steps": "below",
+    "preview_cfg": "below",
+}
+
+
+# What the bakes without the change gave, by their settings: most tests share one.
+known: dict[str, Any] = {}
+
+
+def test_every_parameter_is_covered() -> None:
+    assert TRAINING.keys() | ELSEWHERE.keys() == set(fields.fields())
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_training_changes(kitchen: Kitchen, name: str) -> None:
+    value, beside = TRAINING[name]
+    # The tiny tokenizer knows letters only, so that this is longer than one window.
+    (kitchen.dataset / "0.txt").write_text("abcdefghij" * 5 + ", " + "klmnopqrst" * 5)
+    if str(beside) not in known:
+        known[str(beside)] = losses(kitchen.bake(kitchen.submit("plain", **SHORT | beside)))
+    other = losses(kitchen.bake(kitchen.submit("other", **SHORT | beside | {name: value})))
+    assert other != known[str(beside)]
+    assert None not in other.values()
+
+
+def drawn(kitchen: Kitchen, name: str, **params: Any) -> list[bytes]:
+    """The four previews of the untrained base."""
+    settings = SHORT | {"preview_every_epochs": 1, "preview_steps": 3, "preview_prompt": "a cat"} | params
+    run = kitchen.submit(name, **settings)
+    kitchen.bake(run)
+    return [Image.open(run.preview_file(0, i)).tobytes() for i in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"preview_prompt": "a dog"},
+        {"preview_prompt": ""},
+        {"preview_negative": "ugly"},
+        {"preview_steps": 4},
+        {"preview_cfg": 1.0},
+        {"seed": 5},
+        *({"preview_sampler": name} for name in ("euler", "dpmpp_2m_karras", "ddim", "unipc")),
+    ],
+    ids=str,
+)
+def test_previews_change(kitchen: Kitchen, change: dict[str, Any]) -> None:
+    if "previews" not in known:
+        known["previews"] = drawn(kitchen, "plain")
+    plain, other = known["previews"], drawn(kitchen, "other", **change)
+    assert len(set(plain)) == 4
+    assert all(a != b for a, b in zip(plain, other, strict=True))
+
+
+def test_previews_follow_the_epochs_they_are_asked_for(kitchen: Kitchen) -> None:
+    def epochs(every: int) -> set[int]:
+        run = kitchen.submit(f"every{every}", **SHORT | {"epochs": 3, "preview_every_epochs": every})
+        return {e.epoch for e in kitchen.bake(run) if isinstance(e, Preview)}
+
+    assert epochs(0) == set()
+    assert epochs(2) == {0, 2, 3}
+
+
+def test_previews_show_the_training(kitchen: Kitchen) -> None:
+    run = kitchen.submit("run", **SHORT | {"preview_every_epochs": 1, "epochs": 2})
+    events = [e for e in kitchen.bake(run) if isinstance(e, Preview)]
+    assert [(e.epoch, e.index) for e in events] == [(e, i) for e in range(3) for i in range(1, 5)]
+    seeds = {e.index: e.seed for e in events}
+    assert all(e.seed == seeds[e.index] for e in events), "the same seed in every epoch"
+    pictures = [[Image.open(run.preview_file(e, i)).tobytes() for e in range(3)] for i in range(1, 5)]
+    assert all(len(set(row)) == 3 for row in pictures)
+
+
+def test_checkpointing_changes_no_number(kitchen: Kitchen) -> None:
+    plain = losses(kitchen.bake(kitchen.submit("plain", **SHORT)))
+    saved = losses(kitchen.bake(kitchen.submit("saved", **SHORT | {"gradient_checkpointing": True})))
+    assert saved == pytest.approx(plain, rel=1e-5)
+
+
+def test_a_frozen_text_encoder_keeps_shuffle_and_dropout(kitchen: Kitchen) -> None:
+    frozen = SHORT | {"text_encoder_lr": 0.0}
+    plain = losses(kitchen.bake(kitchen.submit("plain", **frozen)))
+    mixed = losses(kitchen.bake(kitchen.submit("mixed", **frozen | {"shuffle_caption": True, "keep_tokens": 1})))
+    assert plain != mixed
+
+
+def test_own_repeats_win(kitchen: Kitchen) -> None:
+    tiny_dataset(kitchen.dataset / "3_more", images=1, seed=9)
+    events = kitchen.bake(kitchen.submit("run", **SHORT))
+    assert sum(e.images for e in events if isinstance(e, Step)) == 5 + 3
+
+
+def test_validation_is_the_same_measure_every_epoch(kitchen: Kitchen) -> None:
+    """With learning rates that change nothing visible, the held-out loss must not move by itself."""
+    quiet = QUICK | {"unet_lr": 1e-12, "text_encoder_lr": 0.0, "validation_split": 0.4, "epochs": 2}
+    values = [e.loss for e in kitchen.bake(kitchen.submit("run", **quiet)) if isinstance(e, Validation)]
+    assert len(values) == 3, "the untrained base too"
+    assert values[1] == pytest.approx(values[0], rel=1e-5)
+    assert values[2] == pytest.approx(values[0], rel=1e-5)
+
+
+def lora(run: RunFolder) -> kohya.LoraFile:
+    return kohya.read(run.lora_file(1, "tiny"))
+
+
+def test_only_what_has_a_learning_rate_is_in_the_file(kitchen: Kitchen) -> None:
+    unet, text = (
+        kitchen.submit("unet", **SHORT | {"text_encoder_lr": 0}),
+        kitchen.submit("text", **SHORT | {"unet_lr": 0}),
+    )
+    for run, prefix in ((unet, "lora_unet_"), (text, "lora_te_")):
+        kitchen.bake(run)
+        names = lora(run).tensors
+        assert names
+        assert all(name.startswith(prefix) for name in names)
+        assert any(tensor.any() for name, tensor in names.items() if name.endswith("up.weight"))
+
+
+def test_the_text_encoder_has_its_own_rate(kitchen: Kitchen) -> None:
+    events = kitchen.bake(kitchen.submit("run", **SHORT | {"unet_lr": 1e-3, "text_encoder_lr": 2e-4, "lr_warmup": 0}))
+    first = next(e for e in events if isinstance(e, Step))
+    assert first.lr == {"unet": 1e-3, "text_encoder": 2e-4}
