@@ -168,18 +168,20 @@ class Runner:
                 return
             if begun and isinstance(last_event(run.journal), events.Finished):
                 return
-            _close(run, status, by_request=killed and stopped)
+            _close(run, status, begun=begun, by_request=killed and stopped)
         except OSError as error:
             _log(f"{run.id}: its end cannot be noted: {error}")
         finally:
             lock.release()
 
 
-def _close(run: RunFolder, status: str, *, by_request: bool) -> None:
+def _close(run: RunFolder, status: str, *, begun: bool, by_request: bool) -> None:
     tail = Tail(run.journal).refresh()
     writer = JournalWriter(run.journal, run.id)
+    if begun:
+        writer.boot = tail.boot or writer.boot  # the last words belong to the boot that could not say them
     try:
-        if not by_request and tail.error is None:
+        if not by_request and not (begun and tail.error):
             full = status == str(errno.ENOSPC)
             info = describe("disk_full", path=run.path, run=run.id) if full else died(run, status)
             writer.emit(events.Error, error=info)
