@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from textual.widgets import Input
 
 from lorabake_tui import keys
-from lorabake_tui.screens.section import Section
 
 App = Callable[..., AbstractAsyncContextManager[Any]]
 Until = Callable[..., Awaitable[Any]]
@@ -112,20 +112,13 @@ async def test_every_key_in_every_section(
     monkeypatch.setenv("VISUAL", "")
     async with app(section=section, dataset=sample_dataset if opened else "") as pilot:
         pilot.app.draft.base = str(tmp_path / "no-model")  # so that `start` ends in a sentence, not in a bake
-        pressed = [key for owner in (section, "list", "app") for a in keys.TABLE[owner] for key in a.keys.split(",")]
-        for key in pressed:
-            if key in ("ctrl+q",):
-                continue
+        owners = (section, "list") if opened else (section,)
+        for key in [key for owner in owners for action in keys.TABLE[owner] for key in action.keys.split(",")]:
             await pilot.press(key)
-            await pilot.pause()
-            for _ in range(3):
-                if not isinstance(pilot.app.screen, Section):
-                    await pilot.press("escape")
-                    await pilot.pause()
-            await pilot.press("escape")
+            while pilot.app.screen.is_modal or isinstance(pilot.app.focused, Input):
+                await pilot.press("escape")
             if pilot.app.current_mode != section:
-                pilot.app.go(section)
-                await pilot.pause(0.1)
+                await pilot.app.switch_mode(section)
         assert pilot.app.is_running
         await pilot.press("ctrl+q")
         await pilot.pause()
