@@ -29,10 +29,14 @@ class Frame(Vertical, can_focus=False, inherit_bindings=False):
 
     def __init__(self, *children: object, title: str = "", id: str | None = None, classes: str | None = None):
         super().__init__(*children, id=id, classes=classes)  # type: ignore[arg-type]
+        self._titles = ("", "")
         self.set_title(title)
 
     def set_title(self, title: str, subtitle: str | None = None) -> None:
         """Write the title, and the subtitle in the lower edge when given."""
-        self.border_title = Content(plain(title))
-        if subtitle is not None:
+        # Each assignment repaints the whole pane.
+        if title != self._titles[0]:
+            self.border_title = Content(plain(title))
+        if subtitle is not None and subtitle != self._titles[1]:
             self.border_subtitle = Content(plain(subtitle))
+        self._titles = (title, self._titles[1] if subtitle is None else subtitle)

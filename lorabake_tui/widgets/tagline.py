@@ -25,6 +25,7 @@ class TagLine(Widget, can_focus=False, inherit_bindings=False):
         super().__init__(id=id)
         self._caption: str | None = None
         self._instead = ""
+        self._laid_out: tuple[object, list[str]] = (None, [])
 
     def show(self, caption: str | None, *, instead: str = "") -> None:
         """Show a caption; `instead` is the faint text where there is none."""
@@ -39,7 +40,9 @@ class TagLine(Widget, can_focus=False, inherit_bindings=False):
         if not self._caption:
             lines = wrap(self._instead, width)
             return Strip([Segment(fit(lines[y] if y < len(lines) else "", width), faint)], width)
-        lines = tag_lines(plain(self._caption), width)
+        if self._laid_out[0] != (self._caption, width):
+            self._laid_out = ((self._caption, width), tag_lines(plain(self._caption), width))
+        lines = self._laid_out[1]
         if y >= len(lines):
             return Strip([Segment(" " * width, base)], width)
         text = lines[y]
