@@ -44,7 +44,7 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
     "noise_offset": (0.2, {}),
     "multires_noise_iterations": (4, {}),
     "multires_noise_discount": (0.8, {"multires_noise_iterations": 4}),
-    "min_snr_gamma": (0.5, {}),
+    "min_snr_gamma": (0.5, {"repeat": 4}),
     "resolution": (48, {}),
     "enable_bucket": (False, {"resolution": 64}),
     "min_bucket_reso": (64, {"resolution": 64}),

@@ -12,8 +12,11 @@ import torch
 
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import scan
+from engine.models.load import load_model
+from engine.models.model import Posterior
 from engine.protocol.params import BakeParams
 from engine.train import noise, order, schedule, weighting
+from engine.train.step import Draw, Loss, draw
 from tests.tiny import tiny_dataset
 
 SD15 = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
@@ -127,6 +130,42 @@ def test_warmup_is_a_share_below_one_and_steps_from_one_on() -> None:
     assert schedule.warmup_steps(BakeParams(lr_warmup=30), 200) == 30
     assert schedule.warmup_steps(BakeParams(lr_warmup=300), 200) == 200
     assert schedule.factor(BakeParams(lr_warmup=0, lr_scheduler="cosine"), 1, 10) == 1.0
+
+
+def test_the_loss_of_a_batch(base: Path) -> None:
+    """Mean over samples of squared error × sample weight × min-SNR weight, everything but the U-Net in NumPy."""
+    model = load_model(base, device=torch.device("cpu"), dtype=torch.float32)
+    loss = Loss(model, BakeParams(min_snr_gamma=5))
+    generator = torch.Generator().manual_seed(0)
+    draws = [
+        Draw(torch.randn((4, 8, 8), generator=generator), torch.randn((4, 8, 8), generator=generator), t)
+        for t in (3, 400, 999)
+    ]
+    alphas = numpy_alphas()
+    expected = []
+    with torch.no_grad():
+        words = model.encode_text(["a", "b", "c"], clip_skip=1, max_token_length=75)
+        mine = loss(draws, words, [], [1.0, 0.5, 2.0]).item()
+        for i, (d, weight) in enumerate(zip(draws, (1.0, 0.5, 2.0), strict=True)):
+            a = alphas[d.timestep]
+            noisy = np.sqrt(a) * d.latent.numpy() + np.sqrt(1 - a) * d.noise.numpy()
+            seen = model.unet(
+                torch.tensor(noisy, dtype=torch.float32)[None], d.timestep, words.hidden[i : i + 1]
+            ).sample[0]
+            snr = a / (1 - a)
+            expected.append(((seen.numpy() - d.noise.numpy()) ** 2).mean() * weight * min(snr, 5) / snr)
+    assert mine == pytest.approx(float(np.mean(expected)), rel=1e-4)
+
+
+def test_latents_are_drawn_from_the_posterior(base: Path) -> None:
+    model = load_model(base, device=torch.device("cpu"), dtype=torch.float32)
+    posterior = Posterior(torch.full((4, 64, 64), 3.0), torch.full((4, 64, 64), 0.5))
+    drawn = draw(posterior, model, BakeParams(), 1000, torch.Generator().manual_seed(0))
+    raw = drawn.latent / 0.18215
+    assert raw.mean().item() == pytest.approx(3.0, abs=0.02)
+    assert raw.std().item() == pytest.approx(0.5, abs=0.02)
+    steps = [draw(posterior, model, BakeParams(), 10, order.generator(0, i)).timestep for i in range(300)]
+    assert set(steps) == set(range(10))
 
 
 def plan_of(tmp_path: Path, params: BakeParams) -> BakePlan:
