@@ -58,6 +58,7 @@ class MonitorSection(Section, inherit_bindings=False):
         self._logged = (-1, "")
         self._noticed = ("", "")
         self._hinted = ""
+        self._replaying = False
         self._curves = Curves()
         self._watching = Watching(self)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
@@ -166,7 +167,14 @@ class MonitorSection(Section, inherit_bindings=False):
             return
         store = self.bench.store
         now = store.clock()
-        stamp = (self.run_shown, store.version, int(now), self._asked)
+        # While history comes in, every paint would delay its end; once a second shows that it comes.
+        replaying = self.run_shown in store.replaying
+        if self._replaying and not replaying:
+            self._replaying = False
+            self._draw_curves()
+        self._replaying = replaying
+        version = 0 if replaying else store.version
+        stamp = (self.run_shown, version, int(now), self._asked)
         if stamp == self._painted:
             return
         self._painted = stamp
@@ -215,7 +223,7 @@ class MonitorSection(Section, inherit_bindings=False):
 
     def _draw_curves(self) -> None:
         """Once a second, and at once after a key."""
-        if self.run_shown and self.is_current:
+        if self.run_shown and self.is_current and not self._replaying:
             self._curve_frame.set_title(self._curves.title())
             self._chart.draw(self._curves.plot(self.view, self._chart.size.width))
 
