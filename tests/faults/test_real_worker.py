@@ -20,7 +20,7 @@ PARAMS = {
     "preview_every_epochs": 3,
     "preview_steps": 1,
 }
-PATIENCE = 200.0
+PATIENCE = 600.0
 
 
 def steps(run: RunFolder) -> list[events.Step]:
@@ -31,7 +31,7 @@ def worker(home: Home) -> int:
     return next(iter(until(lambda: home.processes("worker"), "the worker is there", PATIENCE)))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_real_bake_survives_sigterm_and_sigkill(home: Home, host: Host, tmp_path: Path) -> None:
     base, dataset, out = tiny_base(tmp_path / "base"), tiny_dataset(tmp_path / "mira"), tmp_path / "out"
     asked = {"dataset": str(dataset), "base": str(base), "out": str(out), "params": PARAMS, "kind": "bake"}
