@@ -12,11 +12,11 @@ from pathlib import Path
 
 from engine.dataset.buckets import bucket_sizes, fit
 from engine.dataset.names import locate, printable
-from engine.dataset.plan import BakePlan, Item, RegUse, assemble
+from engine.dataset.plan import BakePlan, Item, assemble
 from engine.dataset.scan import ImageFile
 from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
-from engine.protocol.records import ManifestEntry
+from engine.protocol.records import ManifestEntry, RegUse
 
 _WORKERS = 4
 

@@ -71,7 +71,7 @@ def upright_rgb(path: Path, *, within: Size | None = None) -> tuple[Image.Image,
     except OSError as error:
         reason = error.strerror or str(error)
         raise EngineError("image_unreadable", file=name, reason=reason) from None
-    return _upright(_flat(image), turned), full
+    return upright(flat_rgb(image), turned), full
 
 
 def fitting(full: Size, within: Size) -> Size:
@@ -80,7 +80,8 @@ def fitting(full: Size, within: Size) -> Size:
     return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
 
 
-def _flat(image: Image.Image) -> Image.Image:
+def flat_rgb(image: Image.Image) -> Image.Image:
+    """A decoded picture as RGB, transparency on white, 16 bits reduced to 8."""
     from PIL import Image
 
     if image.mode.startswith("I"):
@@ -93,7 +94,8 @@ def _flat(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned as its EXIF orientation (1 to 8) says."""
     from PIL.Image import Transpose
 
     turns = {

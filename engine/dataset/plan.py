@@ -17,7 +17,7 @@ from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
-from engine.protocol.records import BucketRow
+from engine.protocol.records import BucketRow, RegUse
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,16 +27,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int
     fit: Fit
     reg: bool = False
-
-
-class RegUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of the regularisation images: `used` in each epoch, `repeated` more than once, `unused` not at
-    all; `views` per epoch, equal to those of the training images."""
-
-    used: int = 0
-    repeated: int = 0
-    unused: int = 0
-    views: int = 0
 
 
 class BakePlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.handlers.following import Follower
 from engine.handlers.opened import Opened
+from engine.protocol.records import Finding
 from engine.runs.state import LockedRuns
 from engine.telemetry import Telemetry
 
@@ -21,6 +23,10 @@ _MODULES = {
     "dataset.tags": "datasets",
     "dataset.set_caption": "datasets",
     "dataset.set_repeat": "datasets",
+    "dataset.check": "dataset_doctor",
+    "dataset.findings": "dataset_doctor",
+    "dataset.fix": "dataset_doctor",
+    "dataset.undo_fix": "dataset_doctor",
     "picture": "datasets",
     "models.list": "choices",
     "presets.list": "choices",
@@ -52,10 +58,12 @@ class Then(NamedTuple):
 
 
 class Context:
-    """What the handlers of one host share: opened datasets, the list of runs, who is followed, telemetry."""
+    """What the handlers of one host share: opened datasets and what was found in them, runs, followers, telemetry."""
 
     def __init__(self, send: Callable[[Any], None]) -> None:
+        self.send = send
         self.datasets = Opened()
+        self.checks: dict[Path, list[Finding]] = {}
         self.runs = LockedRuns()
         self.telemetry = Telemetry()
         self.follower = Follower(send, self.runs, self.telemetry)

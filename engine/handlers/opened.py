@@ -19,6 +19,7 @@ RECENT_SECONDS = 3.0
 class _Scan(NamedTuple):
     dataset: Dataset
     time: float
+    stale: bool = False
 
 
 class Opened:
@@ -50,14 +51,14 @@ class Opened:
     def get(self, path: str) -> Dataset:
         """The last scan of a folder; one that was not opened yet is opened."""
         known = self._scans.get(absolute(path))
-        return known.dataset if known else self.open(path)
+        return self.open(path) if known is None or known.stale else known.dataset
 
     def recent(self, path: str) -> Dataset:
         """The last scan, for a form that asks at every key: one older than `RECENT_SECONDS` is renewed behind its
         back, so that the next answer is fresh and none is late."""
         root = absolute(path)
         known = self._scans.get(root)
-        if known is None:
+        if known is None or known.stale:
             return self.open(path)
         if time.monotonic() - known.time >= RECENT_SECONDS:
             with self._lock:
@@ -78,6 +79,13 @@ class Opened:
             dataset = reread(known.dataset, names)
             self._scans[root] = _Scan(dataset, known.time)
             return dataset
+
+    def forget(self, path: str) -> None:
+        """The files were changed by ourselves: whoever asks next gets a new scan."""
+        with self._lock:
+            known = self._scans.get(absolute(path))
+            if known is not None:
+                self._scans[absolute(path)] = known._replace(stale=True)
 
     def contains(self, root: Path) -> bool:
         """Whether `root` is an opened dataset; does not wait for a scan at work."""

@@ -59,6 +59,79 @@ SENTENCES: dict[str, Sentence] = {
         "Rename one of them.",
     ),
     "path_outside": Sentence("{path} lies outside {root}.", "Only files inside that folder can be used here."),
+    # the dataset's doctor
+    "image_damaged": Sentence(
+        "{file} can be decoded, but its checksum is wrong: parts of it are damaged.", "Look at it, or get it again."
+    ),
+    "image_extension": Sentence(
+        "{file} is really a {format} file.", "Rename it to {wanted}: other tools go by the ending."
+    ),
+    "image_rotated": Sentence(
+        "{file} is stored lying and turned by its EXIF note, which trains upright here but not in every tool.",
+        "Fix it to store it upright.",
+    ),
+    "image_alpha": Sentence(
+        "{file} has transparent parts, which train as white.",
+        "Lay it on a background of your choice, or fix it to keep the white.",
+    ),
+    "image_mode": Sentence(
+        "{file} is stored as {mode} and is converted for training.", "Fix it to store what will be trained."
+    ),
+    "image_grey": Sentence("{file} has no colours.", "Leave it out unless grey pictures are wanted."),
+    "image_animated": Sentence(
+        "{file} moves: of its {frames} pictures only the first trains.", "Fix it to keep the first alone."
+    ),
+    "image_enlarged": Sentence(
+        "{file} is smaller than its bucket {bucket} and is enlarged × {factor}, which blurs.",
+        "Use a larger file, a lower resolution, or bucket_no_upscale.",
+    ),
+    "image_tiny": Sentence(
+        "{file} has only {width} × {height} pixels and is enlarged × {factor}.",
+        "Find a larger version, or leave it out.",
+    ),
+    "image_extreme": Sentence(
+        "{file} is {ratio} times longer one way than the other and loses {percent} % of its area in bucket {bucket}.",
+        "Cut it to the part that matters, or into several pictures.",
+    ),
+    "image_cropped": Sentence(
+        "{file} loses {percent} % of its area to the crop to {bucket}.",
+        "Crop it yourself if something at the edge matters.",
+    ),
+    "image_duplicate": Sentence(
+        "{file} is the same file as {other}.", "Keep one; a repeat says more plainly that it shall weigh more."
+    ),
+    "image_similar": Sentence("{file} looks almost like {other}.", "Keep the better one, unless you want both."),
+    "reg_duplicate": Sentence(
+        "The regularisation image {file} is the training image {other}.",
+        "Take it out of the regularisation set: it would be learned and unlearned at once.",
+    ),
+    "reg_similar": Sentence(
+        "The regularisation image {file} looks almost like the training image {other}.",
+        "Take it out of the regularisation set, which should show other subjects.",
+    ),
+    "caption_empty": Sentence("The caption of {file} is empty.", "Tag it to steer what is learned."),
+    "caption_tokens": Sentence(
+        "The caption of {file} has about {tokens} tokens, and {limit} are read.",
+        "Shorten it, or raise max_token_length; the count is an estimate.",
+    ),
+    "caption_trigger": Sentence(
+        "The caption of {file} lacks the trigger word {trigger}.",
+        "Put it in front, so that the word stands for the subject in every image.",
+    ),
+    "caption_lines": Sentence(
+        "The caption of {file} has {count} lines, and only the first trains.", "Join the lines with commas."
+    ),
+    "bucket_small": Sentence(
+        "The bucket {bucket} holds {views} views, fewer than a batch of {batch_size}, so its images weigh more.",
+        "Crop them to another shape, raise their repeat, or lower batch_size.",
+    ),
+    "file_changed": Sentence(
+        "{file} was changed by another program meanwhile and is left as it is.", "Check the dataset again."
+    ),
+    "file_exists": Sentence("{file} is there already, so nothing was put in its place.", "Rename or delete one."),
+    "fix_unknown": Sentence("There is no finding {code} that can be fixed.", "Fixable are: {known}."),
+    "undo_nothing": Sentence("No fix is left to undo in {path}.", "What was undone once stays undone."),
+    "dataset_busy": Sentence("Another program is changing the files of {path}.", "Wait until it is done."),
     # parameters
     "param_unknown": Sentence("There is no parameter {name}.", "Did you mean {nearest}?"),
     "param_invalid": Sentence("{name} = {value} is not allowed.", "Allowed: {allowed}."),

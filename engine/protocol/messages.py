@@ -13,11 +13,14 @@ from engine.protocol import PROTOCOL
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.records import (
+    CheckReport,
     DatasetPage,
     DatasetSummary,
     DeviceSample,
     DoctorReport,
     Estimate,
+    FindingsPage,
+    FixReport,
     Job,
     ModelRow,
     Picture,
@@ -74,7 +77,16 @@ class DevicePush(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     sample: DeviceSample
 
 
-Push = Batch | RunsChanged | DevicePush
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="progress"):
+    """How far a long request is, a few times a second: `done` of `total` files; `task` names its method."""
+
+    path: str
+    task: str
+    done: int
+    total: int
+
+
+Push = Batch | RunsChanged | DevicePush | Progress
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -109,6 +121,29 @@ class SetRepeat(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     images: list[str]
     repeat: int | None
+
+
+class CheckParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset as it would be baked with `params` (a plain mapping, the defaults where it says nothing)."""
+
+    path: str
+    reg: str = ""
+    params: dict[str, Any] = {}
+    trigger: str = ""
+
+
+class FindingsParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of what the last check of a dataset found."""
+
+    path: str
+    offset: int = 0
+
+
+class FixParams(CheckParams, frozen=True, kw_only=True):
+    """What to fix: only these codes and only these images, where any are named."""
+
+    codes: list[str] = []
+    files: list[str] = []
 
 
 class PictureParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +226,10 @@ METHODS: dict[str, Method] = {
     "dataset.tags": Method(PathParams, TagTable),
     "dataset.set_caption": Method(SetCaption, DatasetPage),
     "dataset.set_repeat": Method(SetRepeat, DatasetPage),
+    "dataset.check": Method(CheckParams, CheckReport),
+    "dataset.findings": Method(FindingsParams, FindingsPage),
+    "dataset.fix": Method(FixParams, FixReport),
+    "dataset.undo_fix": Method(PathParams, FixReport),
     "picture": Method(PictureParams, Picture),
     "models.list": Method(Empty, list[ModelRow]),
     "presets.list": Method(Empty, list[PresetRow]),

@@ -17,6 +17,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable and keyword-only."""
 
 
+Fix = Literal["drop", "rotate", "flatten", "reencode", "rename", "decode"]
+"""A change of a file that keeps what would be trained and can be undone: into the dataset's trash, upright, on white,
+as plain RGB, under the right ending, as UTF-8."""
+
+
 class ImageRow(Record, frozen=True, omit_defaults=True):
     """One image of a dataset.
 
@@ -118,6 +123,85 @@ class BucketRow(Record, frozen=True):
     images: int
     views: int
     steps: int
+
+
+class Finding(Record, frozen=True):
+    """Something the doctor found: about the image `file` ("" for the whole dataset; of the regularisation set when
+    `reg`), a code of `errors.SENTENCES` with its arguments, and the safe fix there is ("" for none)."""
+
+    file: str
+    code: str
+    message: str
+    fix: Fix | Literal[""] = ""
+    hint: str = ""
+    args: dict[str, str] = {}
+    reg: bool = False
+
+
+class BucketCheck(Record, frozen=True):
+    """A bucket (`size` is "width×height" in pixels with a plain x): its images, what an epoch takes, the mean share
+    of their area that survives the crop, and how many are enlarged; regularisation images included."""
+
+    size: str
+    images: int
+    views: int
+    steps: int
+    kept: float
+    enlarged: int
+
+
+class RegUse(Record, frozen=True):
+    """What becomes of the regularisation images: `used` in each epoch, `repeated` more than once, `unused` not at
+    all; `views` per epoch, equal to those of the training images."""
+
+    used: int = 0
+    repeated: int = 0
+    unused: int = 0
+    views: int = 0
+
+
+class CheckReport(Record, frozen=True):
+    """What the doctor says of a dataset. `findings` are the first of `total`, the others come by `dataset.findings`
+    from `next` on. The numbers of steps are 0 when no image can be trained. `trigger` is the word that was looked
+    for: the one asked for, else the one most captions begin with, else ""."""
+
+    path: str
+    images: int
+    findings: list[Finding]
+    total: int
+    next: int | None
+    buckets: list[BucketCheck] = []
+    reg: RegUse | None = None
+    trigger: str = ""
+    image_views: int = 0
+    epochs: int = 0
+    steps_per_epoch: int = 0
+    optimizer_steps: int = 0
+
+
+class FindingsPage(Record, frozen=True):
+    """Findings from `offset` on; `next` is the offset of the following page, None at the end."""
+
+    path: str
+    offset: int
+    findings: list[Finding]
+    next: int | None = None
+
+
+class Fixed(Record, frozen=True):
+    """A file that was changed, and how; `file` is its name before."""
+
+    file: str
+    fixes: list[Fix]
+
+
+class FixReport(Record, frozen=True):
+    """What a round of fixes (or its undoing) did: `count` files, the first thousands of them by name, and what
+    could not be done."""
+
+    count: int
+    files: list[Fixed] = []
+    failed: list[Finding] = []
 
 
 class Estimate(Record, frozen=True):

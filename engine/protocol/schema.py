@@ -23,6 +23,7 @@ def schema() -> str:
         messages.Batch,
         messages.RunsChanged,
         messages.DevicePush,
+        messages.Progress,
         *events.KINDS.values(),
         Command,
         BakeParams,

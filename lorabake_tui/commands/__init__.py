@@ -28,21 +28,22 @@ class Spec(NamedTuple):
     example: str
 
 
-GROUPS = (N_("Bake"), N_("Runs"), N_("Look up"))
+GROUPS = (N_("Bake"), N_("Dataset"), N_("Runs"), N_("Look up"))
 
 TABLE: dict[str, Command] = {
     "app": Command("app", GROUPS[0], N_("Open the app, on a dataset if a folder is named.")),
     "demo": Command("bake", GROUPS[0], N_("Bake the sample dataset on the embedded base model.")),
     "bake": Command("bake", GROUPS[0], N_("Bake a LoRA from a dataset and follow it.")),
     "estimate": Command("estimate", GROUPS[0], N_("Tell how many steps a bake will take, before it starts.")),
-    "runs": Command("runs", GROUPS[1], N_("List all runs and where they stand.")),
-    "watch": Command("runs", GROUPS[1], N_("Follow a run from its beginning to its end.")),
-    "stop": Command("runs", GROUPS[1], N_("Stop a run and keep what it has made.")),
-    "pause": Command("runs", GROUPS[1], N_("Pause a run; its state is saved.")),
-    "resume": Command("runs", GROUPS[1], N_("Go on with a paused, stopped or broken run.")),
-    "queue": Command("queue", GROUPS[1], N_("List, move, hold, start or cancel waiting jobs.")),
-    "models": Command("lists", GROUPS[2], N_("List the base models and taggers, and where they are.")),
-    "presets": Command("lists", GROUPS[2], N_("List the presets and what they set.")),
-    "params": Command("lists", GROUPS[2], N_("List all parameters, or explain one.")),
-    "doctor": Command("doctor", GROUPS[2], N_("Check whether this machine can bake.")),
+    "check": Command("check", GROUPS[1], N_("Find what is wrong with a dataset, and fix what can be fixed safely.")),
+    "runs": Command("runs", GROUPS[2], N_("List all runs and where they stand.")),
+    "watch": Command("runs", GROUPS[2], N_("Follow a run from its beginning to its end.")),
+    "stop": Command("runs", GROUPS[2], N_("Stop a run and keep what it has made.")),
+    "pause": Command("runs", GROUPS[2], N_("Pause a run; its state is saved.")),
+    "resume": Command("runs", GROUPS[2], N_("Go on with a paused, stopped or broken run.")),
+    "queue": Command("queue", GROUPS[2], N_("List, move, hold, start or cancel waiting jobs.")),
+    "models": Command("lists", GROUPS[3], N_("List the base models and taggers, and where they are.")),
+    "presets": Command("lists", GROUPS[3], N_("List the presets and what they set.")),
+    "params": Command("lists", GROUPS[3], N_("List all parameters, or explain one.")),
+    "doctor": Command("doctor", GROUPS[3], N_("Check whether this machine can bake.")),
 }

@@ -20,6 +20,7 @@ OK, FAILED, USAGE, CANNOT_START, INTERRUPTED = 0, 1, 2, 3, 130
 
 _MISTYPED = frozenset(
     {
+        "fix_unknown",
         "param_unknown",
         "param_invalid",
         "param_not_built",
@@ -35,11 +36,13 @@ _NO_START = frozenset(
         "dataset_missing",
         "dataset_not_folder",
         "dataset_empty",
+        "dataset_busy",
         "dataset_unreadable",
         "model_absent",
         "model_not_base",
         "model_unsupported",
         "nothing_to_train",
+        "undo_nothing",
         "out_exists",
         "home_unwritable",
         "protocol_mismatch",

@@ -1,0 +1,272 @@
+"""The dataset's doctor: everything about images, captions and buckets that makes a bad LoRA, as findings with a code.
+
+Judges what `facts`, `duplicates` and `plan` found out; nothing is changed here (`fixes` does that).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from engine.dataset import captions, duplicates
+from engine.dataset.encodings import guess
+from engine.dataset.facts import Facts, Tell, examine
+from engine.dataset.plan import BakePlan, Item, make_plan
+from engine.dataset.scan import Dataset, ImageFile
+from engine.dataset.tokens import about_tokens
+from engine.protocol.errors import EngineError, ErrorInfo, describe
+from engine.protocol.params import BakeParams
+from engine.protocol.records import BucketCheck, Finding, Fix, RegUse
+
+FIXES: dict[str, Fix] = {
+    "image_unreadable": "drop",
+    "image_duplicate": "drop",
+    "image_rotated": "rotate",
+    "image_alpha": "flatten",
+    "image_mode": "reencode",
+    "image_animated": "reencode",
+    "image_extension": "rename",
+    "caption_undecodable": "decode",
+}
+"""Finding → what mends it safely; the other findings need a person's eye."""
+
+SUFFIXES = {"PNG": (".png",), "JPEG": (".jpg", ".jpeg"), "WEBP": (".webp",)}
+"""The endings of a format, the usual one first."""
+
+_ENLARGED = 1.02
+_TINY = 2.0
+_LOST = 0.2
+_EXTREME = 3.0
+_LEADS = 0.6
+_COUNT_TAG = re.compile(r"\d+\+?(girl|boy|other)s?|solo|no humans", re.IGNORECASE)
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings in the order of the images (regularisation last, then what concerns the whole dataset), and the plan
+    they were judged by; None when no image can be trained."""
+
+    dataset: Dataset
+    findings: list[Finding]
+    plan: BakePlan | None
+    buckets: list[BucketCheck]
+    reg: RegUse | None
+    trigger: str
+    facts: dict[str, Facts]
+
+
+def diagnose(
+    dataset: Dataset,
+    reg: Dataset | None,
+    params: BakeParams,
+    *,
+    trigger: str = "",
+    tell: Tell = lambda done, total: None,
+) -> Diagnosis:
+    """Decode and judge every image and caption, as a bake with `params` would take them."""
+    total = len(dataset.images) + len(reg.images if reg else ())
+    facts = examine(dataset, lambda done, _: tell(done, total))
+    reg_facts = examine(reg, lambda done, _: tell(len(facts) + done, total)) if reg else {}
+    wanted = trigger.strip() or presumed_trigger([image.caption or "" for image in dataset.images])
+    plan = _plan(dataset, reg, params)
+    fits = {(item.reg, item.image.name): item for item in plan.items + plan.validation} if plan else {}
+
+    rows: list[Finding] = []
+    same = duplicates.same_files(dataset.images)
+    alike = duplicates.look_alikes([facts[image.name] for image in dataset.images])
+    dropped = {_worse(dataset.images, later, first): (later, first) for later, first in same.items()}
+    for index, image in enumerate(dataset.images):
+        rows += _of_file(image, facts[image.name], dataset.images)
+        if index in dropped:
+            other = next(place for place in dropped[index] if place != index)
+            rows.append(_finding(image, "image_duplicate", other=dataset.images[other].name))
+        elif index in alike and index not in same:
+            rows.append(_finding(image, "image_similar", other=dataset.images[alike[index]].name))
+        if not facts[image.name].error:
+            rows += _of_fit(image, fits.get((False, image.name)))
+        rows += _of_caption(image, params, wanted)
+    if reg:
+        rows += _of_reg(reg, reg_facts, dataset, facts)
+    rows += [_whole(info) for info in dataset.findings if info.code not in _JUDGED_HERE]
+    rows += _small_buckets(plan, params)
+    return Diagnosis(
+        dataset=dataset,
+        findings=rows,
+        plan=plan,
+        buckets=_buckets(plan),
+        reg=plan.reg if plan and reg else None,
+        trigger=wanted,
+        facts=facts,
+    )
+
+
+_JUDGED_HERE = frozenset({"image_unreadable", "image_too_large", "caption_undecodable", "caption_too_long"})
+
+
+def presumed_trigger(texts: Sequence[str]) -> str:
+    """The word that most captions begin with, if it is one of their own and not a count like `1girl`; else ""."""
+    starts = [tags[0] for text in texts if (tags := captions.split_tags(text))]
+    if len(starts) < 3:
+        return ""
+    word, count = Counter(starts).most_common(1)[0]
+    return "" if count < _LEADS * len(starts) or _COUNT_TAG.fullmatch(word) else word
+
+
+def _plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> BakePlan | None:
+    try:
+        return make_plan(dataset, reg, params)
+    except EngineError:
+        return None
+
+
+def _finding(image: ImageFile, code: str, *, fixable: bool = True, reg: bool = False, **args: str | int) -> Finding:
+    info = describe(code, recoverable=False, file=image.name, **args)
+    return _as_finding(image.name, info, fixable=fixable, reg=reg)
+
+
+def _as_finding(name: str, info: ErrorInfo, *, fixable: bool = True, reg: bool = False) -> Finding:
+    fix: Fix | Literal[""] = FIXES.get(info.code, "") if fixable and not reg else ""
+    return Finding(file=name, code=info.code, message=info.message, hint=info.hint, args=info.args, fix=fix, reg=reg)
+
+
+def _whole(info: ErrorInfo) -> Finding:
+    return _as_finding(info.args.get("file", ""), info, fixable=False)
+
+
+def _worse(images: Sequence[ImageFile], later: int, first: int) -> int:
+    """Which of two equal files to drop: the one without a caption, else the later one."""
+    return first if images[later].caption and not images[first].caption else later
+
+
+def _of_file(image: ImageFile, facts: Facts, images: Sequence[ImageFile], *, reg: bool = False) -> Iterator[Finding]:
+    if facts.error is not None:
+        yield _as_finding(image.name, facts.error, reg=reg)
+        return
+    if facts.damaged:
+        yield _finding(image, "image_damaged", reg=reg)
+    suffix = os.path.splitext(image.name)[1].lower()
+    if suffix not in SUFFIXES[facts.kind]:
+        wanted = os.path.splitext(image.name)[0] + SUFFIXES[facts.kind][0]
+        taken = any(other.name == wanted for other in images)
+        yield _finding(image, "image_extension", fixable=not taken, reg=reg, format=facts.kind, wanted=wanted)
+    if facts.turned != 1:
+        yield _finding(image, "image_rotated", reg=reg)
+    if facts.transparent:
+        yield _finding(image, "image_alpha", reg=reg)
+    if facts.deep or facts.mode in ("CMYK", "YCCK", "LAB", "YCbCr"):
+        mode = "16 bit" if facts.deep else facts.mode
+        yield _finding(image, "image_mode", reg=reg, mode=mode)
+    if facts.mode in ("1", "L", "LA", "La") or facts.mode.startswith("I"):
+        yield _finding(image, "image_grey", reg=reg)
+    if facts.frames > 1:
+        yield _finding(image, "image_animated", reg=reg, frames=facts.frames)
+
+
+def _of_fit(image: ImageFile, item: Item | None) -> Iterator[Finding]:
+    if item is None:
+        return
+    fit = item.fit
+    width, height = fit.source
+    ratio = max(width, height) / min(width, height)
+    lost = 1 - fit.kept
+    bucket, factor, percent = "{} × {}".format(*fit.bucket), f"{fit.enlargement:.2f}", round(lost * 100)
+    if fit.enlargement >= _TINY:
+        yield _finding(image, "image_tiny", width=width, height=height, factor=factor)
+    elif fit.enlargement >= _ENLARGED:
+        yield _finding(image, "image_enlarged", bucket=bucket, factor=factor)
+    if ratio >= _EXTREME:
+        yield _finding(image, "image_extreme", bucket=bucket, percent=percent, ratio=f"{ratio:.1f}")
+    elif lost >= _LOST:
+        yield _finding(image, "image_cropped", bucket=bucket, percent=percent)
+
+
+def _of_caption(image: ImageFile, params: BakeParams, trigger: str) -> Iterator[Finding]:
+    if image.caption is None:
+        yield _finding(image, "caption_missing")
+        return
+    if not image.caption:
+        try:
+            captions.read_caption(image.path)
+        except EngineError as error:
+            fixable = error.info.code == "caption_undecodable" and guess(_raw(image)) is not None
+            yield _as_finding(image.name, error.info, fixable=fixable)
+            return
+    line = captions.first_line(image.caption)
+    if not line:
+        yield _finding(image, "caption_empty")
+    lines = sum(bool(row.strip()) for row in image.caption.split("\n"))
+    if lines > 1:
+        yield _finding(image, "caption_lines", count=lines)
+    tokens = about_tokens(line)
+    if tokens > params.max_token_length:
+        yield _finding(image, "caption_tokens", tokens=tokens, limit=params.max_token_length)
+    if line and trigger and not _says(line, trigger):
+        yield _finding(image, "caption_trigger", trigger=trigger)
+
+
+def _raw(image: ImageFile) -> bytes:
+    try:
+        with open(captions.caption_path(image.path), "rb") as file:
+            return file.read(captions.MAX_BYTES)
+    except OSError:
+        return b""
+
+
+def _says(line: str, word: str) -> bool:
+    """Whether `word` stands in the line by itself: `cat` is not in `catgirl`."""
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line, re.IGNORECASE) is not None
+
+
+def _of_reg(
+    reg: Dataset, reg_facts: Mapping[str, Facts], train: Dataset, facts: Mapping[str, Facts]
+) -> Iterator[Finding]:
+    same = duplicates.same_files([*train.images, *reg.images])
+    look = duplicates.look_alikes_among(
+        [reg_facts[image.name] for image in reg.images], [facts[image.name] for image in train.images]
+    )
+    for index, image in enumerate(reg.images):
+        yield from _of_file(image, reg_facts[image.name], reg.images, reg=True)
+        first = same.get(len(train.images) + index)
+        if first is not None and first < len(train.images):
+            yield _finding(image, "reg_duplicate", reg=True, other=train.images[first].name)
+        elif first is not None:
+            yield _finding(image, "image_duplicate", reg=True, other=reg.images[first - len(train.images)].name)
+        elif index in look:
+            yield _finding(image, "reg_similar", reg=True, other=train.images[look[index]].name)
+
+
+def _small_buckets(plan: BakePlan | None, params: BakeParams) -> Iterator[Finding]:
+    if plan is None or plan.batches_per_epoch <= 1:
+        return
+    for row in plan.buckets:
+        if row.views < params.batch_size:
+            info = describe(
+                "bucket_small", bucket=f"{row.width} × {row.height}", views=row.views, batch_size=params.batch_size
+            )
+            yield _as_finding("", info)
+
+
+def _buckets(plan: BakePlan | None) -> list[BucketCheck]:
+    if plan is None:
+        return []
+    kept: dict[tuple[int, int], list[float]] = {}
+    enlarged: Counter[tuple[int, int]] = Counter()
+    for item in plan.items:
+        kept.setdefault(item.fit.bucket, []).append(item.fit.kept)
+        enlarged[item.fit.bucket] += item.fit.enlargement >= _ENLARGED
+    return [
+        BucketCheck(
+            size=f"{row.width}x{row.height}",
+            images=row.images,
+            views=row.views,
+            steps=row.steps,
+            kept=round(math.fsum(kept[row.width, row.height]) / row.images, 4),
+            enlarged=enlarged[row.width, row.height],
+        )
+        for row in plan.buckets
+    ]

@@ -1,0 +1,117 @@
+"""The dataset's doctor for the viewer: a check with its progress, findings by pages, fixes and their undoing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.handlers import Context
+from engine.handlers.opened import absolute
+from engine.protocol import fields
+from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams, Progress
+from engine.protocol.records import CheckReport, Finding, FindingsPage, FixReport
+from engine.protocol.wire import MAX_EVENT_BYTES
+
+if TYPE_CHECKING:
+    from engine.dataset.checks import Diagnosis
+    from engine.dataset.facts import Tell
+
+_PAGE_BYTES = MAX_EVENT_BYTES * 8
+_TELL_SECONDS = 0.2
+_encoder = msgspec.json.Encoder()
+
+
+def dataset_check(context: Context, params: CheckParams) -> CheckReport:
+    """Scan again, decode what changed, judge everything; pushes `Progress` meanwhile."""
+    found = _diagnose(context, params, "dataset.check")
+    root = found.dataset.path
+    context.checks[root] = found.findings
+    first = _page(root, found.findings, 0)
+    plan = found.plan
+    return CheckReport(
+        path=first.path,
+        images=len(found.dataset.images),
+        findings=first.findings,
+        total=len(found.findings),
+        next=first.next,
+        buckets=found.buckets,
+        reg=found.reg,
+        trigger=found.trigger,
+        image_views=plan.image_views if plan else 0,
+        epochs=plan.epochs if plan else 0,
+        steps_per_epoch=plan.steps_per_epoch if plan else 0,
+        optimizer_steps=plan.optimizer_steps if plan else 0,
+    )
+
+
+def dataset_findings(context: Context, params: FindingsParams) -> FindingsPage:
+    """More of what the last check found; nothing when there was none."""
+    root = absolute(params.path)
+    return _page(root, context.checks.get(root, []), params.offset)
+
+
+def dataset_fix(context: Context, params: FixParams) -> FixReport:
+    """Check, then mend what was asked for; the dataset is scanned again afterwards."""
+    from engine.dataset.fixes import fix
+
+    found = _diagnose(context, params, "dataset.check")
+    tell = _teller(context, found.dataset.path, "dataset.fix")
+    report = fix(found, codes=params.codes, files=params.files, tell=tell)
+    context.datasets.forget(params.path)
+    return report
+
+
+def dataset_undo_fix(context: Context, params: PathParams) -> FixReport:
+    """Take back the last round of fixes."""
+    from engine.dataset.fixes import undo
+
+    # Not opened first: a dataset whose last image was dropped must be restorable.
+    root = absolute(params.path)
+    report = undo(root, _teller(context, root, "dataset.undo_fix"))
+    context.datasets.forget(params.path)
+    return report
+
+
+def _diagnose(context: Context, params: CheckParams, task: str) -> Diagnosis:
+    from engine.dataset.checks import diagnose
+
+    built = fields.build(params.params)
+    dataset = context.datasets.open(params.path)
+    reg = context.datasets.open(params.reg) if params.reg else None
+    tell = _teller(context, dataset.path, task)
+    return diagnose(dataset, reg, built, trigger=params.trigger, tell=tell)
+
+
+def _teller(context: Context, root: Path, task: str) -> Tell:
+    from engine.dataset.names import printable
+
+    path, last = printable(str(root)), [time.monotonic()]
+
+    def tell(done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= _TELL_SECONDS:
+            last[0] = now
+            context.send(Progress(path=path, task=task, done=done, total=total))
+
+    return tell
+
+
+def _page(root: Path, findings: list[Finding], offset: int) -> FindingsPage:
+    """Half a megabyte of findings at most (but at least one)."""
+    from engine.dataset.names import printable
+
+    rows: list[Finding] = []
+    size = 0
+    offset = max(0, offset)
+    for finding in findings[offset:]:
+        size += len(_encoder.encode(finding)) + 1
+        if rows and size > _PAGE_BYTES:
+            break
+        rows.append(finding)
+    end = offset + len(rows)
+    return FindingsPage(
+        path=printable(str(root)), offset=offset, findings=rows, next=end if end < len(findings) else None
+    )
