@@ -1,15 +1,65 @@
-"""A contact sheet: rows of pictures, the first row pinned, scrolled so that the row under the cursor is in view."""
+"""Pictures in rows: one row of equal places, and the contact sheet: its first row is pinned, the rest scrolls."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 
-from lorabake_tui.widgets.picture import Item, PictureGrid, PictureSource
+from lorabake_tui.widgets.picture import REST_SECONDS, Item, PictureSource, PictureView
 
 _MOST = 6
+
+
+class PictureGrid(Horizontal, can_focus=False, inherit_bindings=False):
+    """A row of equal places for pictures with their captions; `keep` as in `PictureView`."""
+
+    DEFAULT_CSS = """
+    PictureGrid { align: center middle; & > PictureView { margin: 0 1 0 0; } & > PictureView.-last { margin: 0; } }
+    """
+
+    def __init__(
+        self,
+        source: PictureSource,
+        *,
+        columns: int = 4,
+        rest: float = REST_SECONDS,
+        keep: bool = False,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._views = [PictureView(source, rest=rest, captioned=True, keep=keep) for _column in range(columns)]
+        self._columns = columns
+
+    def compose(self) -> ComposeResult:
+        yield from self._views
+
+    def fit(self, columns: int) -> None:
+        """Give the room to the first `columns` places."""
+        self._columns = columns
+        self._place()
+
+    def on_resize(self) -> None:
+        self._place()
+
+    def _place(self) -> None:
+        width = max(1, (self.size.width - self._columns + 1) // self._columns)
+        for column, view in enumerate(self._views):
+            view.display = column < self._columns
+            view.styles.width = width
+            view.set_class(column == self._columns - 1, "-last")
+
+    def show(self, items: Sequence[Item | None], *, note: str = "", cursor: int | None = None) -> None:
+        """Show these pictures from the left; `note` stands where one is missing, `cursor` marks one."""
+        for column, view in enumerate(self._views):
+            item = items[column] if column < len(items) else None
+            view.show(item, "" if item is not None else note, here=column == cursor)
+
+    @property
+    def painted(self) -> bool:
+        """Whether every picture that is shown has its pixels."""
+        return all(view.painted for view in self._views if view.item is not None and view.display)
 
 
 class ContactSheet(Vertical, can_focus=False, inherit_bindings=False):

@@ -1,4 +1,4 @@
-"""Pictures in the terminal: a view that draws after the cursor rests, a row of them, and the full-screen view.
+"""Pictures in the terminal: a view that draws after the cursor rests, and the full-screen view.
 
 Pixels come from the engine's `picture` reply; `halfblock` turns them into cells. Only the full-screen view reads a
 file itself, through term-image, where the terminal can show true pixels (kitty, iTerm2).
@@ -21,7 +21,6 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.color import Color
-from textual.containers import Horizontal
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Size
 from textual.screen import ModalScreen
@@ -236,56 +235,6 @@ def cells(picture: Picture, ground: Color, *, palette: bool) -> list[Strip]:
         return strips(pixels, picture.width, picture.height, background=ground.rgb, palette=palette)
     except (zlib.error, ValueError):
         return []
-
-
-class PictureGrid(Horizontal, can_focus=False, inherit_bindings=False):
-    """A row of equal places for pictures with their captions; `keep` as in `PictureView`."""
-
-    DEFAULT_CSS = """
-    PictureGrid { align: center middle; & > PictureView { margin: 0 1 0 0; } & > PictureView.-last { margin: 0; } }
-    """
-
-    def __init__(
-        self,
-        source: PictureSource,
-        *,
-        columns: int = 4,
-        rest: float = REST_SECONDS,
-        keep: bool = False,
-        id: str | None = None,
-    ) -> None:
-        super().__init__(id=id)
-        self._views = [PictureView(source, rest=rest, captioned=True, keep=keep) for _column in range(columns)]
-        self._columns = columns
-
-    def compose(self) -> ComposeResult:
-        yield from self._views
-
-    def fit(self, columns: int) -> None:
-        """Give the room to the first `columns` places."""
-        self._columns = columns
-        self._place()
-
-    def on_resize(self) -> None:
-        self._place()
-
-    def _place(self) -> None:
-        width = max(1, (self.size.width - self._columns + 1) // self._columns)
-        for column, view in enumerate(self._views):
-            view.display = column < self._columns
-            view.styles.width = width
-            view.set_class(column == self._columns - 1, "-last")
-
-    def show(self, items: Sequence[Item | None], *, note: str = "", cursor: int | None = None) -> None:
-        """Show these pictures from the left; `note` stands where one is missing, `cursor` marks one."""
-        for column, view in enumerate(self._views):
-            item = items[column] if column < len(items) else None
-            view.show(item, "" if item is not None else note, here=column == cursor)
-
-    @property
-    def painted(self) -> bool:
-        """Whether every picture that is shown has its pixels."""
-        return all(view.painted for view in self._views if view.item is not None and view.display)
 
 
 Place = tuple[int, int]

@@ -8,7 +8,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from lorabake_tui.widgets.picture import Item, PictureGrid, PictureSource
+from lorabake_tui.widgets.contact import PictureGrid
+from lorabake_tui.widgets.picture import Item, PictureSource
 
 _SEEDS = 4
 _LOWEST = 14

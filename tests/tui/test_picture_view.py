@@ -15,7 +15,8 @@ from engine.protocol.errors import describe
 from engine.protocol.messages import PictureParams
 from engine.protocol.records import Picture
 from lorabake_tui.client import ClientError
-from lorabake_tui.widgets.picture import Item, PictureGrid, PictureSource, PictureView, cells, pixel_protocol
+from lorabake_tui.widgets.contact import PictureGrid
+from lorabake_tui.widgets.picture import Item, PictureSource, PictureView, cells, pixel_protocol
 
 
 class Pixels:
