@@ -137,11 +137,9 @@ def golden() -> Callable[[str, str], None]:
 def masked() -> Callable[[str], str]:
     """`masked(text)`: the screen with what differs between machines (times, sizes, cost) replaced cell by cell."""
 
+    figure = re.compile(r" *(\d+:\d\d(:\d\d)?|\d+(\.\d)? [kMG]B)")
+
     def mask(text: str) -> str:
-        return re.sub(
-            r"\d+:\d\d(:\d\d)?|\d+(\.\d)? [kMG]B",
-            lambda match: "#" * len(match[0]),
-            text,
-        )
+        return figure.sub(lambda match: "####".rjust(len(match[0])), text)
 
     return mask
