@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import signal
 import sys
 import time
@@ -94,6 +95,8 @@ def _work(run: RunFolder, journal: JournalWriter) -> int:
             job = run.read_job()
             _check_manifest(run)
             _kind(job)(run, job, journal, control)
+            if job.kind == "bake":
+                _learn(run)
             return 0
         except EngineError as error:
             return _fail(run, journal, error.info)
@@ -119,6 +122,18 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
 
         return loop.bake
     raise EngineError("kind_not_built", kind=job.kind)
+
+
+def _learn(run: RunFolder) -> None:
+    """Let later estimates know what this bake took; memory is the card's where there is one, else the process's."""
+    from engine.measure import learn_from, process_start
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        memory = int(torch.cuda.max_memory_allocated())
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    learn_from(run, started=process_start(), memory_bytes=memory)
 
 
 def _check_manifest(run: RunFolder) -> None:
