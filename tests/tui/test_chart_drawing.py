@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -79,7 +79,7 @@ def test_a_logarithm_leaves_out_what_is_not_positive() -> None:
     assert any("1e-5" in line for line in lines)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.none()), max_size=30),
     st.booleans(),
@@ -92,6 +92,7 @@ def test_no_values_break_it(values: list[float | None], log: bool, width: int, h
     assert [cell_len(line) for line in lines] == [width] * height
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.floats(-1e9, 1e9), st.floats(0, 1e9), st.integers(2, 12))
 def test_linear_ticks_are_round_and_ascend(low: float, span: float, count: int) -> None:
     ticks = linear_ticks(low, low + span, count)

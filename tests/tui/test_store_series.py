@@ -6,11 +6,15 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.protocol.events import Step
 from lorabake_tui.store import Series, downsample
+
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine that trains beside the tests is slow; that is no fault of the code."""
 
 
 def step(number: int, loss: float | None, epoch: int = 1, **lr: float) -> Step:
@@ -31,6 +35,7 @@ def test_smoothing_is_the_debiased_average_and_holds_over_gaps() -> None:
     assert list(series.smoothed(0.5)) == pytest.approx([first, second, second, third])
 
 
+@PATIENT
 @given(st.lists(st.one_of(st.none(), st.floats(-10, 10)), max_size=40), st.integers(0, 40), st.integers(1, 40))
 def test_smoothing_piece_by_piece_equals_smoothing_at_once(losses: list[float | None], pause: int, again: int) -> None:
     """Also when a resume takes points back in between."""
@@ -71,6 +76,7 @@ def test_a_spike_of_one_step_survives() -> None:
     assert min(bucket.low for bucket in buckets) == -4.0
 
 
+@PATIENT
 @given(
     st.lists(st.one_of(st.just(math.nan), st.floats(-1e6, 1e6)), max_size=300),
     st.integers(1, 50),
