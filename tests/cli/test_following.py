@@ -256,12 +256,15 @@ def test_a_home_that_cannot_be_written(lorabake: Lorabake, tmp_path: Path) -> No
     assert "LORABAKE_HOME" in done.stderr
 
 
-def test_a_full_out_folder_name_is_refused(lorabake: Lorabake, dataset: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert lorabake.run(*fake(dataset, *SHORT, "--out", str(out))).returncode == 0
-    done = lorabake.run(*fake(dataset, *SHORT, "--out", str(out)))
-    assert done.returncode == 3
-    assert "already holds mira-e01.safetensors" in done.stderr
+def test_a_second_bake_of_the_same_name_leaves_the_first_one_in_out(
+    lorabake: Lorabake, dataset: Path, tmp_path: Path
+) -> None:
+    words = fake(dataset, *SHORT, "--out", str(tmp_path / "out"))
+    assert lorabake.run(*words).returncode == 0
+    first = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert lorabake.run(*words).returncode == 0
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) == 4
+    assert {path: path.stat().st_mtime_ns for path in first} == first
 
 
 def test_lists_have_one_json_document_each(lorabake: Lorabake) -> None:
