@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from engine.protocol.events import Step
 from lorabake_tui.store import Series, downsample
 
-
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A machine that trains beside the tests is slow; that is no fault of the code."""
 
