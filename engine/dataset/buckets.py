@@ -14,6 +14,7 @@ import msgspec
 from engine.protocol.params import BakeParams
 
 Size = tuple[int, int]
+Box = tuple[int, int, int, int]
 
 
 class Fit(msgspec.Struct, frozen=True):
@@ -26,7 +27,7 @@ class Fit(msgspec.Struct, frozen=True):
     bucket: Size
     source: Size
     resize: Size
-    crop: tuple[int, int, int, int]
+    crop: Box
 
     @property
     def enlargement(self) -> float:
@@ -100,6 +101,21 @@ def cover(width: int, height: int, bucket: Size) -> Fit:
     resize = (max(bucket[0], round(width * scale)), max(bucket[1], round(height * scale)))
     left, top = (resize[0] - bucket[0]) // 2, (resize[1] - bucket[1]) // 2
     return Fit(bucket, (width, height), resize, (left, top, left + bucket[0], top + bucket[1]))
+
+
+def within(full: Size, box: Box, part: Fit) -> Fit:
+    """The fit `part` of the piece `box` of a picture of size `full`, as one of the whole picture: a single resampling.
+
+    `source`, `resize` and `crop` are the whole picture's, so `kept` counts what lies outside the piece as lost.
+    """
+    left, top, right, bottom = box
+    across, down = part.resize[0] / (right - left), part.resize[1] / (bottom - top)
+    width, height = part.bucket
+    # Never smaller than the bucket, whatever rounding does to slivers.
+    resize = max(width, round(full[0] * across)), max(height, round(full[1] * down))
+    x = min(resize[0] - width, round(left * across) + part.crop[0])
+    y = min(resize[1] - height, round(top * down) + part.crop[1])
+    return Fit(part.bucket, full, resize, (x, y, x + width, y + height))
 
 
 @functools.lru_cache(maxsize=64)

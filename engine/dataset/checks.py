@@ -167,13 +167,27 @@ def _of_file(image: ImageFile, facts: Facts, images: Sequence[ImageFile], *, reg
         yield _finding(image, "image_animated", reg=reg, frames=facts.frames)
 
 
+def _part(image: ImageFile) -> tuple[int, int]:
+    """The size of what trains: of the crop where there is one."""
+    if image.crop is None:
+        return image.width, image.height
+    left, top, right, bottom = image.crop.box
+    return right - left, bottom - top
+
+
+def _kept(item: Item) -> float:
+    """The share of that area which survives the fit into the bucket."""
+    width, height = _part(item.image)
+    return min(1.0, item.fit.kept * (item.image.width * item.image.height) / (width * height))
+
+
 def _of_fit(image: ImageFile, item: Item | None) -> Iterator[Finding]:
     if item is None:
         return
     fit = item.fit
-    width, height = fit.source
+    width, height = _part(image)
     ratio = max(width, height) / min(width, height)
-    lost = 1 - fit.kept
+    lost = 1 - _kept(item)
     bucket, factor, percent = "{} × {}".format(*fit.bucket), f"{fit.enlargement:.2f}", round(lost * 100)
     if fit.enlargement >= _TINY:
         yield _finding(image, "image_tiny", width=width, height=height, factor=factor)
@@ -257,7 +271,7 @@ def _buckets(plan: BakePlan | None) -> list[BucketCheck]:
     kept: dict[tuple[int, int], list[float]] = {}
     enlarged: Counter[tuple[int, int]] = Counter()
     for item in plan.items:
-        kept.setdefault(item.fit.bucket, []).append(item.fit.kept)
+        kept.setdefault(item.fit.bucket, []).append(_kept(item))
         enlarged[item.fit.bucket] += item.fit.enlargement >= _ENLARGED
     return [
         BucketCheck(

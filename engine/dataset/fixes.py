@@ -87,7 +87,7 @@ def undo(root: Path, tell: Tell = lambda done, total: None) -> FixReport:
         for edit in batch:
             try:
                 if edits.undo(edit):
-                    _move_repeat(root, edit.made, edit.file)
+                    _follow(root, edit.made, edit.file)
                     done.append(_undone(edit))
             except EngineError as error:
                 failed.append(_failure(edit.name, error.info))
@@ -167,7 +167,7 @@ def _apply(edits: Edits, work: _Work, data: bytes | None, diagnosis: Diagnosis) 
             edits.replace(path, data, target, list(fixes))
             if target != path:
                 old, new = path.relative_to(edits.root), target.relative_to(edits.root)
-                _move_repeat(edits.root, os.fsencode(old), os.fsencode(new))
+                _follow(edits.root, os.fsencode(old), os.fsencode(new))
     except EngineError as error:
         return error.info
     except OSError as error:
@@ -195,12 +195,8 @@ def _decode(edits: Edits, image: Path) -> None:
     edits.replace(path, reading.text.encode("utf-8"), path, ["decode"])
 
 
-def _move_repeat(root: Path, before: bytes, after: bytes) -> None:
-    """An image's own repeat follows it to its new name."""
+def _follow(root: Path, before: bytes, after: bytes) -> None:
+    """An image's repeat and crop follow it to its new name."""
     old, new = to_name(os.fsdecode(before)), to_name(os.fsdecode(after))
-    if not before or old == new:
-        return
-    repeat = sidecar.read_sidecar(root).repeats.get(old)
-    if repeat is not None:
-        sidecar.set_repeat(root, [new], repeat)
-        sidecar.set_repeat(root, [old], None)
+    if before and old != new:
+        sidecar.move(root, old, new)

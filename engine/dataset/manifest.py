@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from engine.dataset.buckets import bucket_sizes, fit
+from engine.dataset.buckets import bucket_sizes
 from engine.dataset.names import locate, printable
-from engine.dataset.plan import BakePlan, Item, assemble
+from engine.dataset.plan import BakePlan, Item, assemble, fit_image
 from engine.dataset.scan import ImageFile
 from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
@@ -40,6 +40,7 @@ def freeze(plan: BakePlan) -> list[ManifestEntry]:
             height=item.image.height,
             reg=item.reg,
             validation=held,
+            crop=item.image.crop,
         )
         for (item, held), digest in zip(rows, hashes, strict=True)
     ]
@@ -58,11 +59,12 @@ def thaw(manifest: Sequence[ManifestEntry], params: BakeParams) -> BakePlan:
             height=entry.height,
             caption=entry.caption,
             own_repeat=entry.repeat,
+            crop=entry.crop,
         )
         item = Item(
             image=image,
             repeat=entry.repeat,
-            fit=fit(entry.width, entry.height, sizes, params),
+            fit=fit_image(image, sizes, params),
             reg=entry.reg,
         )
         (validation if entry.validation else items).append(item)

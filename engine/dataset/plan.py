@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.dataset.buckets import Fit, Size, bucket_sizes, fit
+from engine.dataset.buckets import Fit, Size, bucket_sizes, fit, within
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.errors import EngineError
@@ -61,18 +61,24 @@ def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> Bake
         repeat = params.repeat if image.set_repeat is None else image.set_repeat
         if repeat == 0:
             continue
-        item = Item(image=image, repeat=repeat, fit=fit(image.width, image.height, sizes, params))
+        item = Item(image=image, repeat=repeat, fit=fit_image(image, sizes, params))
         (validation if image.name in held else train).append(item)
     if not train:
         raise EngineError("dataset_no_image", path=printable(str(dataset.path)))
     views = sum(item.repeat for item in train)
     balanced, use = _balance(reg.usable if reg else [], views)
-    extra = [
-        Item(image=image, repeat=n, fit=fit(image.width, image.height, sizes, params), reg=True)
-        for image, n in balanced
-    ]
+    extra = [Item(image=image, repeat=n, fit=fit_image(image, sizes, params), reg=True) for image, n in balanced]
     skipped = len(dataset.images) - len(train) - len(validation)
     return assemble([*train, *extra], validation, params, reg=use, skipped=skipped)
+
+
+def fit_image(image: ImageFile, sizes: tuple[Size, ...], params: BakeParams) -> Fit:
+    """How an image, or the part of it that was cropped, comes to its bucket."""
+    if image.crop is None:
+        return fit(image.width, image.height, sizes, params)
+    left, top, right, bottom = image.crop.box
+    part = fit(right - left, bottom - top, sizes, params)
+    return within((image.width, image.height), image.crop.box, part)
 
 
 def assemble(

@@ -41,6 +41,7 @@ def row(image: ImageFile) -> ImageRow:
         repeat=image.set_repeat,
         own_repeat=image.own_repeat,
         problem=image.problem,
+        crop=image.crop,
     )
 
 

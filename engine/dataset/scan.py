@@ -18,6 +18,7 @@ from engine.dataset import captions, sidecar
 from engine.dataset.decode import EXTENSIONS, read_header
 from engine.dataset.names import inside, printable, to_name
 from engine.protocol.errors import EngineError, ErrorInfo, describe
+from engine.protocol.records import Crop
 
 _WORKERS = 4
 _CHUNK = 50
@@ -30,7 +31,8 @@ class ImageFile(msgspec.Struct, frozen=True, kw_only=True):
     `name` is relative to the dataset (see `names`), `path` absolute as the file system spells it; width and
     height are pixels after EXIF rotation, 0 when `problem` says that the image cannot be used. `caption` is None
     without a caption file. `folder_repeat` comes from a `10_name/` folder, `own_repeat` from the sidecar; a repeat
-    of 0 leaves the image out. `problem` is a code of `errors.SENTENCES` or "".
+    of 0 leaves the image out; `crop` is the part that trains, None for all of it. `problem` is a code of
+    `errors.SENTENCES` or "".
     """
 
     name: str
@@ -43,6 +45,7 @@ class ImageFile(msgspec.Struct, frozen=True, kw_only=True):
     folder_repeat: int | None = None
     own_repeat: int | None = None
     problem: str = ""
+    crop: Crop | None = None
 
     @property
     def usable(self) -> bool:
@@ -91,15 +94,15 @@ def scan(path: Path, *, previous: Dataset | None = None) -> Dataset:
     if not candidates:
         raise EngineError("dataset_empty", path=printable(str(root)))
     try:
-        repeats = sidecar.read_sidecar(root).repeats
+        kept = sidecar.read_sidecar(root)
     except EngineError as error:
-        repeats = {}
+        kept = sidecar.Sidecar()
         findings.append(error.info)
     known = {image.path: image for image in previous.images} if previous else {}
     twins = _shared_captions(candidates, findings)
 
     def read(candidate: _Candidate) -> tuple[ImageFile, list[ErrorInfo]]:
-        return _read(candidate, repeats.get(candidate.name), known, candidate.path in twins)
+        return _read(candidate, kept, known, candidate.path in twins)
 
     # Threads hide the latency of a network disk; Pillow's header parsing itself holds the interpreter.
     chunks = [candidates[i : i + _CHUNK] for i in range(0, len(candidates), _CHUNK)]
@@ -194,7 +197,7 @@ def _shared_captions(candidates: list[_Candidate], findings: list[ErrorInfo]) ->
 
 
 def _read(
-    candidate: _Candidate, own_repeat: int | None, known: dict[Path, ImageFile], twin: bool
+    candidate: _Candidate, kept: sidecar.Sidecar, known: dict[Path, ImageFile], twin: bool
 ) -> tuple[ImageFile, list[ErrorInfo]]:
     path, trouble = Path(candidate.path), []
     width = height = size = mtime = 0
@@ -222,6 +225,10 @@ def _read(
             caption = ""
         except OSError as error:
             trouble.append(_folder_unreadable(Path(candidate.caption), error).info)
+    crop = kept.crops.get(candidate.name)
+    if crop is not None and width and not fits(crop, width, height):
+        trouble.append(describe("crop_void", file=candidate.name))
+        crop = None
     problem = trouble[0].code if trouble else "same_stem" if twin else ""
     image = ImageFile(
         name=candidate.name,
@@ -232,10 +239,17 @@ def _read(
         mtime_ns=mtime,
         caption=caption,
         folder_repeat=candidate.folder_repeat,
-        own_repeat=own_repeat,
+        own_repeat=kept.repeats.get(candidate.name),
         problem=problem,
+        crop=crop,
     )
     return image, trouble
+
+
+def fits(crop: Crop, width: int, height: int) -> bool:
+    """Whether a crop was made for a picture of this size and lies in it; the file it comes from may say anything."""
+    left, top, right, bottom = crop.box
+    return crop.of == (width, height) and 0 <= left < right <= width and 0 <= top < bottom <= height
 
 
 def _folder_unreadable(path: Path, error: Exception) -> EngineError:
@@ -254,17 +268,22 @@ def find(dataset: Dataset, name: str) -> ImageFile:
 def reread(dataset: Dataset, names: Sequence[str]) -> Dataset:
     """`dataset` with captions and repeats of the named images read again; all else as it was scanned."""
     wanted = set(names)
-    repeats = sidecar.read_sidecar(dataset.path).repeats
-    images = tuple(
-        _reread(image, repeats.get(image.name)) if image.name in wanted else image for image in dataset.images
-    )
+    kept = sidecar.read_sidecar(dataset.path)
+    images = tuple(_reread(image, kept) if image.name in wanted else image for image in dataset.images)
     return msgspec.structs.replace(dataset, images=images)
 
 
-def _reread(image: ImageFile, own_repeat: int | None) -> ImageFile:
+def _reread(image: ImageFile, kept: sidecar.Sidecar) -> ImageFile:
     problem = "" if image.problem == "caption_undecodable" else image.problem
     try:
         caption = captions.read_caption(image.path)
     except EngineError as error:
         caption, problem = "", problem or error.info.code
-    return msgspec.structs.replace(image, caption=caption, own_repeat=own_repeat, problem=problem)
+    crop = kept.crops.get(image.name)
+    return msgspec.structs.replace(
+        image,
+        caption=caption,
+        own_repeat=kept.repeats.get(image.name),
+        crop=crop if crop is not None and fits(crop, image.width, image.height) else None,
+        problem="" if problem == "crop_void" else problem,
+    )

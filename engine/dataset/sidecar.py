@@ -1,4 +1,4 @@
-"""LoRABake's own facts about a dataset, in `<dataset>/.lorabake/dataset.json`: today the repeats of single images.
+"""LoRABake's own facts about a dataset, in `<dataset>/.lorabake/dataset.json`: repeats and crops of single images.
 
 Every change is one atomic write under a lock, so two viewers never lose each other's work.
 """
@@ -6,6 +6,7 @@ Every change is one atomic write under a lock, so two viewers never lose each ot
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import msgspec
 from engine.dataset.names import inside, printable
 from engine.protocol.errors import EngineError
 from engine.protocol.files import Lock, atomic_write, make_private_dir
+from engine.protocol.records import Crop
 
 FOLDER = ".lorabake"
 MAX_REPEAT = 5000
@@ -23,10 +25,11 @@ _threads = threading.Lock()
 
 
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
-    """`repeats`: image name → its own repeat, 0 leaves the image out of bakes."""
+    """By image name: `repeats`, its own repeat (0 leaves the image out of bakes), and `crops`, the part that trains."""
 
     version: int = 1
     repeats: dict[str, Annotated[int, msgspec.Meta(ge=0, le=MAX_REPEAT)]] = {}
+    crops: dict[str, Crop] = {}
 
 
 # Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
@@ -59,6 +62,43 @@ def set_repeat(dataset: Path, images: list[str], repeat: int | None) -> None:
     """
     if repeat is not None and not 0 <= repeat <= MAX_REPEAT:
         raise EngineError("param_invalid", name="repeat", value=repeat, allowed=f"0 … {MAX_REPEAT}")
+
+    def changed(before: Sidecar) -> Sidecar:
+        repeats = {**before.repeats}
+        for name in images:
+            if repeat is None:
+                repeats.pop(name, None)
+            else:
+                repeats[name] = repeat
+        return msgspec.structs.replace(before, repeats=dict(sorted(repeats.items())))
+
+    _change(dataset, changed)
+
+
+def set_crops(dataset: Path, crops: Mapping[str, Crop | None]) -> None:
+    """Give the named images these crops, or take them away with None; raises EngineErrors as `set_repeat` does."""
+
+    def changed(before: Sidecar) -> Sidecar:
+        after = {name: crop for name, crop in {**before.crops, **crops}.items() if crop is not None}
+        return msgspec.structs.replace(before, crops=dict(sorted(after.items())))
+
+    _change(dataset, changed)
+
+
+def move(dataset: Path, old: str, new: str) -> None:
+    """What is known of the image `old` is known of `new` from now on; raises EngineErrors as `set_repeat` does."""
+
+    def changed(before: Sidecar) -> Sidecar:
+        return msgspec.structs.replace(
+            before,
+            repeats={new if name == old else name: repeat for name, repeat in before.repeats.items()},
+            crops={new if name == old else name: crop for name, crop in before.crops.items()},
+        )
+
+    _change(dataset, changed)
+
+
+def _change(dataset: Path, changed: Callable[[Sidecar], Sidecar]) -> None:
     path = sidecar_path(dataset)
     lock = Lock(path.parent / "lock")
     for part in (path.parent, path, lock.path):
@@ -69,14 +109,8 @@ def set_repeat(dataset: Path, images: list[str], repeat: int | None) -> None:
             make_private_dir(path.parent)
             with lock:
                 before = read_sidecar(dataset)
-                repeats = {**before.repeats}
-                for name in images:
-                    if repeat is None:
-                        repeats.pop(name, None)
-                    else:
-                        repeats[name] = repeat
-                if repeats != before.repeats:
-                    after = msgspec.structs.replace(before, repeats=dict(sorted(repeats.items())))
+                after = changed(before)
+                if after != before:
                     atomic_write(path, msgspec.json.format(msgspec.json.encode(after), indent=1) + b"\n")
     except OSError as error:
         raise EngineError(

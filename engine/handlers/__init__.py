@@ -27,6 +27,7 @@ _MODULES = {
     "dataset.findings": "dataset_doctor",
     "dataset.fix": "dataset_doctor",
     "dataset.undo_fix": "dataset_doctor",
+    "dataset.crop": "dataset_crop",
     "picture": "datasets",
     "models.list": "choices",
     "presets.list": "choices",

@@ -58,7 +58,7 @@ def dataset_fix(context: Context, params: FixParams) -> FixReport:
     from engine.dataset.fixes import fix
 
     found = _diagnose(context, params, "dataset.check")
-    tell = _teller(context, found.dataset.path, "dataset.fix")
+    tell = teller(context, found.dataset.path, "dataset.fix")
     report = fix(found, codes=params.codes, files=params.files, tell=tell)
     context.datasets.forget(params.path)
     return report
@@ -70,7 +70,7 @@ def dataset_undo_fix(context: Context, params: PathParams) -> FixReport:
 
     # Not opened first: a dataset whose last image was dropped must be restorable.
     root = absolute(params.path)
-    report = undo(root, _teller(context, root, "dataset.undo_fix"))
+    report = undo(root, teller(context, root, "dataset.undo_fix"))
     context.datasets.forget(params.path)
     return report
 
@@ -81,11 +81,12 @@ def _diagnose(context: Context, params: CheckParams, task: str) -> Diagnosis:
     built = fields.build(params.params)
     dataset = context.datasets.open(params.path)
     reg = context.datasets.open(params.reg) if params.reg else None
-    tell = _teller(context, dataset.path, task)
+    tell = teller(context, dataset.path, task)
     return diagnose(dataset, reg, built, trigger=params.trigger, tell=tell)
 
 
-def _teller(context: Context, root: Path, task: str) -> Tell:
+def teller(context: Context, root: Path, task: str) -> Tell:
+    """What pushes `Progress` of `task` to the viewer, a few times a second."""
     from engine.dataset.names import printable
 
     path, last = printable(str(root)), [time.monotonic()]

@@ -129,6 +129,18 @@ SENTENCES: dict[str, Sentence] = {
         "{file} was changed by another program meanwhile and is left as it is.", "Check the dataset again."
     ),
     "file_exists": Sentence("{file} is there already, so nothing was put in its place.", "Rename or delete one."),
+    "size_invalid": Sentence("{size} is no size for pictures.", "Write width x height in pixels, such as 512x768."),
+    "notice_size_alias": Sentence(
+        "{size} is taken for {meant}, of which it is a well-known misprint.", "Any other size is taken as written."
+    ),
+    "crop_void": Sentence(
+        "{file} has another size than when it was cropped, so its crop is ignored.", "Crop it again."
+    ),
+    "crop_none": Sentence("{path} has no crop to export.", "Crop first, for example with --size 512x768."),
+    "export_inside": Sentence(
+        "{path} lies inside the dataset or around it, where the cropped pictures would be taken for more images.",
+        "Name a folder elsewhere.",
+    ),
     "fix_unknown": Sentence("There is no finding {code} that can be fixed.", "Fixable are: {known}."),
     "undo_nothing": Sentence("No fix is left to undo in {path}.", "What was undone once stays undone."),
     "dataset_busy": Sentence("Another program is changing the files of {path}.", "Wait until it is done."),

@@ -14,6 +14,8 @@ from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.records import (
     CheckReport,
+    CropMode,
+    CropReport,
     DatasetPage,
     DatasetSummary,
     DeviceSample,
@@ -146,6 +148,18 @@ class FixParams(CheckParams, frozen=True, kw_only=True):
     files: list[str] = []
 
 
+class CropParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Crop the images of a dataset (only those named, if any are): `size` as "512x768" sets crops, `clear` takes them
+    away first, `export` writes the cropped pictures with their captions into that folder."""
+
+    path: str
+    size: str = ""
+    mode: CropMode = "center"
+    clear: bool = False
+    export: str = ""
+    images: list[str] = []
+
+
 class PictureParams(msgspec.Struct, frozen=True, kw_only=True):
     """A picture scaled to fit `width` × `height` pixels; `file` is relative to `root` and must lie inside it."""
 
@@ -230,6 +244,7 @@ METHODS: dict[str, Method] = {
     "dataset.findings": Method(FindingsParams, FindingsPage),
     "dataset.fix": Method(FixParams, FixReport),
     "dataset.undo_fix": Method(PathParams, FixReport),
+    "dataset.crop": Method(CropParams, CropReport),
     "picture": Method(PictureParams, Picture),
     "models.list": Method(Empty, list[ModelRow]),
     "presets.list": Method(Empty, list[PresetRow]),

@@ -17,9 +17,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable and keyword-only."""
 
 
+CropMode = Literal["center"]
+"""How a crop was found: the largest part around the middle."""
+
 Fix = Literal["drop", "rotate", "flatten", "reencode", "rename", "decode"]
 """A change of a file that keeps what would be trained and can be undone: into the dataset's trash, upright, on white,
 as plain RGB, under the right ending, as UTF-8."""
+
+
+class Crop(Record, frozen=True):
+    """The part of a picture that trains: `box` (left, top, right, bottom) in pixels of the upright picture, which was
+    `of` (width, height) large when it was cropped for pictures of `size`; `mode` says how the box was found."""
+
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+    of: tuple[int, int]
+    mode: CropMode = "center"
+
+    @property
+    def enlargement(self) -> float:
+        """How much longer a side becomes in a file of `size`; above 1 it blurs."""
+        return self.size[0] / (self.box[2] - self.box[0])
 
 
 class ImageRow(Record, frozen=True, omit_defaults=True):
@@ -38,6 +56,7 @@ class ImageRow(Record, frozen=True, omit_defaults=True):
     repeat: int | None = None
     own_repeat: int | None = None
     problem: str = ""
+    crop: Crop | None = None
 
 
 class DatasetSummary(Record, frozen=True):
@@ -204,6 +223,18 @@ class FixReport(Record, frozen=True):
     failed: list[Finding] = []
 
 
+class CropReport(Record, frozen=True):
+    """What cropping did to a dataset of `images` pictures: `cropped` of them have a crop now (the rows tell which),
+    `exported` files were written, `failed` were not; `notices` is what a person should know."""
+
+    path: str
+    images: int
+    cropped: int
+    exported: int = 0
+    failed: list[Finding] = []
+    notices: list[ErrorInfo] = []
+
+
 class Estimate(Record, frozen=True):
     """What a bake will take. `seconds`, `memory_bytes`, `cost` are None when nothing is known yet;
     `source` says where the time comes from (`probe`, `history`, `model`, `none`)."""
@@ -228,7 +259,8 @@ class ManifestEntry(Record, frozen=True):
     """One image as frozen at submit: content hash, caption as read, repeat as it applied.
 
     `file` is absolute (see `engine.dataset.names` for odd spellings), `name` relative to its dataset, sizes are
-    pixels after EXIF rotation. A `validation` image is measured with and never trained.
+    pixels after EXIF rotation, of the whole picture where it has a `crop`. A `validation` image is measured with and
+    never trained.
     """
 
     file: str
@@ -240,6 +272,7 @@ class ManifestEntry(Record, frozen=True):
     reg: bool = False
     name: str = ""
     validation: bool = False
+    crop: Crop | None = None
 
 
 class Job(Record, frozen=True):

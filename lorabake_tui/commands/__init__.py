@@ -36,6 +36,7 @@ TABLE: dict[str, Command] = {
     "bake": Command("bake", GROUPS[0], N_("Bake a LoRA from a dataset and follow it.")),
     "estimate": Command("estimate", GROUPS[0], N_("Tell how many steps a bake will take, before it starts.")),
     "check": Command("check", GROUPS[1], N_("Find what is wrong with a dataset, and fix what can be fixed safely.")),
+    "crop": Command("crop", GROUPS[1], N_("Crop all images to one shape, without touching the files.")),
     "runs": Command("runs", GROUPS[2], N_("List all runs and where they stand.")),
     "watch": Command("runs", GROUPS[2], N_("Follow a run from its beginning to its end.")),
     "stop": Command("runs", GROUPS[2], N_("Stop a run and keep what it has made.")),

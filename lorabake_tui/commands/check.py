@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams, Progress
+from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams
 from engine.protocol.records import CheckReport, Finding, FixReport
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
 from lorabake_tui.commands.options import absolute, set_parameters
+from lorabake_tui.commands.progress import ProgressLine
 from lorabake_tui.commands.session import converse, print_json
-from lorabake_tui.commands.text import paint, steerable, table
+from lorabake_tui.commands.text import paint, table
 from lorabake_tui.i18n import N_, _, ngettext, told
 from lorabake_tui.widgets.plain import plain
 
 if TYPE_CHECKING:
-    from engine.protocol.messages import Push
     from lorabake_tui.client import EngineClient
 
 _FIXES = {
@@ -32,11 +32,6 @@ _FIXES = {
     "reencode": N_("stored as plain RGB"),
     "rename": N_("renamed"),
     "decode": N_("caption stored as UTF-8"),
-}
-_TASKS = {
-    "dataset.check": N_("looking at images"),
-    "dataset.fix": N_("fixing"),
-    "dataset.undo_fix": N_("undoing"),
 }
 
 _PER_CODE = 20
@@ -77,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
         raise Exit(USAGE)
     params = set_parameters(args.sets)
     asked = {"path": absolute(folder), "reg": absolute(args.reg), "params": params, "trigger": args.trigger}
-    line = _ProgressLine()
+    line = ProgressLine()
 
     async def work(client: EngineClient) -> int:
         changed: FixReport | None = None
@@ -120,7 +115,7 @@ async def _checked(client: EngineClient, asked: CheckParams) -> tuple[CheckRepor
 def _document(
     report: CheckReport, findings: list[Finding], changed: FixReport | None, *, undone: bool
 ) -> dict[str, object]:
-    document = msgspec.to_builtins(report)
+    document: dict[str, object] = msgspec.to_builtins(report)
     del document["next"], document["total"]
     document["findings"] = msgspec.to_builtins(findings)
     if changed is not None:
@@ -201,25 +196,6 @@ def _lines(report: CheckReport, findings: list[Finding], folder: str) -> list[st
         many = ngettext("{count} file can be fixed (+): {command}", "{count} files can be fixed (+): {command}", count)
         lines += ["", many.format(count=count, command=f"lorabake check {shlex.quote(plain(folder))} --fix")]
     return lines
-
-
-class _ProgressLine:
-    """One line on stderr that is drawn over; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._drawn = False
-
-    def push(self, push: Push) -> None:
-        """Show how far the request is."""
-        if isinstance(push, Progress) and steerable(sys.stderr):
-            self._drawn = True
-            words = f"{_(_TASKS.get(push.task, ''))} {push.done} / {push.total}"
-            print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave no trace."""
-        if self._drawn:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 COMMANDS = {"check": Spec(_arguments, _run, "lorabake check ~/pictures/mira --set resolution=768 --fix")}

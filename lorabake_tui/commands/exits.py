@@ -29,6 +29,7 @@ _MISTYPED = frozenset(
         "model_unknown",
         "run_unknown",
         "run_ambiguous",
+        "size_invalid",
     }
 )
 _NO_START = frozenset(
@@ -43,6 +44,8 @@ _NO_START = frozenset(
         "model_unsupported",
         "nothing_to_train",
         "undo_nothing",
+        "crop_none",
+        "export_inside",
         "out_exists",
         "home_unwritable",
         "protocol_mismatch",

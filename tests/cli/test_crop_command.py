@@ -1,0 +1,51 @@
+"""`lorabake crop` as a script would call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from tests.cli.conftest import Lorabake
+
+
+def test_crop_list_export_clear(lorabake: Lorabake, dataset: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in dataset.iterdir()}
+    done = lorabake.run("crop", str(dataset), "--size", "512x468", "--mode", "center", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [notice["code"] for notice in report["notices"]] == ["notice_size_alias"]
+    assert (report["images"], report["cropped"]) == (4, 4)
+    assert report["crops"][0] == {
+        "file": "0.png",
+        "box": [14, 0, 57, 64],
+        "size": "512x768",
+        "mode": "center",
+        "enlargement": round(512 / 43, 3),
+    }
+    out = tmp_path / "out"
+    exported = lorabake.run("crop", str(dataset), "--export", str(out), "--json")
+    assert (exported.returncode, json.loads(exported.stdout)["exported"]) == (0, 4)
+    with Image.open(out / "3.png") as picture:
+        assert picture.size == (512, 768)
+    assert (out / "3.txt").read_text() == "mira, solo, picture 3"
+    assert lorabake.run("crop", str(dataset), "--export", str(out)).returncode == 1
+
+    listed = lorabake.run("crop", str(dataset))
+    assert (listed.returncode, listed.stdout.count("512 × 768")) == (0, 4)
+    cleared = json.loads(lorabake.run("crop", str(dataset), "--clear", "--json").stdout)
+    assert (cleared["cropped"], cleared["crops"]) == (0, [])
+    assert {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()} == before
+
+
+def test_mistakes_are_one_sentence(lorabake: Lorabake, dataset: Path) -> None:
+    for words, code in (
+        (("--size", "large"), 2),
+        (("--mode", "sideways"), 2),
+        (("--export", "x"), 3),
+    ):
+        done = lorabake.run("crop", str(dataset), *words)
+        assert (done.returncode, done.stdout) == (code, ""), words
+        assert "Traceback" not in done.stderr
+    assert not (dataset / ".lorabake").exists()
