@@ -21,7 +21,7 @@ import msgspec
 from engine.dataset.names import inside, printable, to_name
 from engine.dataset.sidecar import FOLDER
 from engine.protocol.errors import EngineError
-from engine.protocol.files import Lock, atomic_write, fsync_dir, make_private_dir
+from engine.protocol.files import Lock, fsync_dir, make_private_dir
 
 TRASH = "trash"
 JOURNAL = "edits.jsonl"
@@ -62,7 +62,7 @@ class Edits:
         self._keep(path)
         self._note(path, fixes, target, _sha256(path) if data is None else hashlib.sha256(data).hexdigest())
         if data is not None:
-            atomic_write(target, data, mode=None if target == path else path.stat().st_mode & 0o7777)
+            self._put(data, target, path.stat().st_mode & 0o7777)
         else:
             _link(path, target)
         if target != path:
@@ -116,6 +116,18 @@ class Edits:
         make_private_dir(kept.parent)
         _link(path, kept)
         fsync_dir(kept.parent)
+
+    def _put(self, data: bytes, target: Path, mode: int) -> None:
+        """As `files.atomic_write`, but what a crash leaves behind lies in the trash and not among the images."""
+        temporary = self.folder / TRASH / self.batch / f".{secrets.token_hex(6)}.part"
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                os.fchmod(file.fileno(), mode)
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _note(self, path: Path, fixes: list[str], made: Path | None, sha256: str) -> None:
         relative = path.relative_to(self.root)

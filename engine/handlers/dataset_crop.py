@@ -15,29 +15,33 @@ _NAMED = 2000
 def dataset_crop(context: Context, params: CropParams) -> CropReport:
     """Clear, then crop, then export, each if asked for; all that can be wrong with the request is found first."""
     from engine.dataset import crop
+    from engine.dataset.focus import FaceFinder
     from engine.dataset.names import printable
     from engine.dataset.scan import find
 
     size, notice = crop.parse_size(params.size) if params.size else (None, None)
+    finder = FaceFinder(absolute(params.face_model)) if params.face_model else None
     dataset = context.datasets.open(params.path)
     images = [find(dataset, name) for name in params.images] or list(dataset.images)
     if params.clear:
         crop.clear(dataset, images)
+    failed: list[Finding] = []
+    tell = teller(context, dataset.path, "dataset.crop")
     if size is not None:
-        crop.crop(dataset, images, size)
+        failed += crop.crop(dataset, images, size, params.mode, finder, tell)
     names = [image.name for image in images]
     if params.clear or size is not None:
         dataset = context.datasets.reread(params.path, names)
     exported = 0
-    failed: list[Finding] = []
     if params.export:
         chosen = set(names)
-        exported, failed = crop.export(
+        exported, trouble = crop.export(
             dataset,
             [image for image in dataset.images if image.name in chosen],
             absolute(params.export),
-            teller(context, dataset.path, "dataset.crop"),
+            tell,
         )
+        failed += trouble
     return CropReport(
         path=printable(str(dataset.path)),
         images=len(dataset.images),

@@ -137,6 +137,10 @@ SENTENCES: dict[str, Sentence] = {
         "{file} has another size than when it was cropped, so its crop is ignored.", "Crop it again."
     ),
     "crop_none": Sentence("{path} has no crop to export.", "Crop first, for example with --size 512x768."),
+    "face_model": Sentence(
+        "The face detector {path} cannot be used: {reason}.",
+        "Install opencv-python-headless and name a YuNet ONNX file, or leave --face-model out.",
+    ),
     "export_inside": Sentence(
         "{path} lies inside the dataset or around it, where the cropped pictures would be taken for more images.",
         "Name a folder elsewhere.",
@@ -154,6 +158,14 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "notice_noise_both": Sentence(
         "noise_offset and multires noise are both on; both are applied.", "Use one of the two."
+    ),
+    "notice_prodigy_rate": Sentence(
+        "{name} = {value}, and Prodigy finds the learning rate itself: its rate is multiplied by this.",
+        "Set it to 1, or to 0 for what is not to be trained.",
+    ),
+    "notice_prodigy_restarts": Sentence(
+        "Prodigy and cosine_with_restarts disturb each other: its estimate of the rate never falls.",
+        "Choose cosine or constant.",
     ),
     "notice_images_skipped": Sentence(
         "{count} images are not used: unreadable, or with a repeat of 0.", "The list of the dataset marks them."
@@ -194,6 +206,11 @@ SENTENCES: dict[str, Sentence] = {
     "model_not_base": Sentence("{path} is not a base model: {reason}.", "Name a Stable Diffusion 1.5 or SDXL model."),
     "model_unsupported": Sentence("{path} is {kind}, which cannot be trained here.", "{advice}"),
     "model_broken": Sentence("The base model {path} cannot be loaded: {reason}.", "Download the file again."),
+    "vocabulary_missing": Sentence(
+        "{path} carries no vocabulary, as single files do, and CLIP's is not on this machine.",
+        "Get it once with `hf download openai/clip-vit-large-patch14 vocab.json merges.txt`, or put the folder "
+        "tokenizer of any Stable Diffusion 1.5 model into {models}.",
+    ),
     # training
     "out_of_memory": Sentence(
         "The {device} ran out of memory in phase {phase}.",

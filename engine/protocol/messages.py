@@ -150,13 +150,15 @@ class FixParams(CheckParams, frozen=True, kw_only=True):
 
 class CropParams(msgspec.Struct, frozen=True, kw_only=True):
     """Crop the images of a dataset (only those named, if any are): `size` as "512x768" sets crops, `clear` takes them
-    away first, `export` writes the cropped pictures with their captions into that folder."""
+    away first, `export` writes the cropped pictures with their captions into that folder. `face_model` is a YuNet file
+    for `focus`; without one it goes by what stands out."""
 
     path: str
     size: str = ""
     mode: CropMode = "center"
     clear: bool = False
     export: str = ""
+    face_model: str = ""
     images: list[str] = []
 
 

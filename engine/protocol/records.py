@@ -17,8 +17,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable and keyword-only."""
 
 
-CropMode = Literal["center"]
-"""How a crop was found: the largest part around the middle."""
+CropMode = Literal["center", "focus"]
+"""How a crop was found: the largest part around the middle, or around the subject."""
 
 Fix = Literal["drop", "rotate", "flatten", "reencode", "rename", "decode"]
 """A change of a file that keeps what would be trained and can be undone: into the dataset's trash, upright, on white,
@@ -27,12 +27,15 @@ as plain RGB, under the right ending, as UTF-8."""
 
 class Crop(Record, frozen=True):
     """The part of a picture that trains: `box` (left, top, right, bottom) in pixels of the upright picture, which was
-    `of` (width, height) large when it was cropped for pictures of `size`; `mode` says how the box was found."""
+    `of` (width, height) large when it was cropped for pictures of `size`; `mode` says how the box was found, `faces`
+    how many were seen, `cuts_face` that one of them is not whole in the box."""
 
     box: tuple[int, int, int, int]
     size: tuple[int, int]
     of: tuple[int, int]
     mode: CropMode = "center"
+    faces: int = 0
+    cuts_face: bool = False
 
     @property
     def enlargement(self) -> float:

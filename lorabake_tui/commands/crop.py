@@ -36,7 +36,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
             "for SDXL, or any other. Without it the crops are listed."
         ),
     )
-    parser.add_argument("--mode", choices=["center"], default="center", help=_("Crop around the middle."))
+    parser.add_argument(
+        "--mode",
+        choices=["focus", "center"],
+        default="focus",
+        help=_("Around the subject (focus, the default) or around the middle of the picture."),
+    )
+    parser.add_argument(
+        "--face-model",
+        default="",
+        metavar=_("FILE"),
+        help=_("A YuNet face detector (ONNX) for focus, with OpenCV installed; without it, what stands out counts."),
+    )
     parser.add_argument("--clear", action="store_true", help=_("Take the crops away; the whole pictures train."))
     parser.add_argument(
         "--export",
@@ -49,7 +60,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     path = absolute(args.folder)
-    asked = CropParams(path=path, size=args.size, mode=args.mode, clear=args.clear, export=absolute(args.export))
+    asked = CropParams(
+        path=path,
+        size=args.size,
+        mode=args.mode,
+        clear=args.clear,
+        export=absolute(args.export),
+        face_model=absolute(args.face_model),
+    )
     line = ProgressLine()
 
     async def work(client: EngineClient) -> int:
@@ -84,6 +102,8 @@ def _document(report: CropReport, rows: list[ImageRow]) -> dict[str, object]:
             "size": "{}x{}".format(*row.crop.size),
             "mode": row.crop.mode,
             "enlargement": round(row.crop.enlargement, 3),
+            "faces": row.crop.faces,
+            "cuts_face": row.crop.cuts_face,
         }
         for row in rows
         if row.crop is not None
@@ -108,7 +128,7 @@ def _lines(report: CropReport, rows: list[ImageRow], asked: CropParams) -> list[
                     f"{right - left} × {bottom - top} + {left} + {top}",
                     "{} × {}".format(*row.crop.size),
                     f"× {factor:.2f}" if factor >= _BLURS else "",
-                    row.crop.mode,
+                    row.crop.mode + (" · " + _("cuts a face") if row.crop.cuts_face else ""),
                 ]
             )
         lines += [*table(head, body, right=(1, 2, 3, 4)), ""]
@@ -122,4 +142,4 @@ def _lines(report: CropReport, rows: list[ImageRow], asked: CropParams) -> list[
     return lines
 
 
-COMMANDS = {"crop": Spec(_arguments, _run, "lorabake crop ~/pictures/mira --size 512x768 --export ~/pictures/cropped")}
+COMMANDS = {"crop": Spec(_arguments, _run, "lorabake crop ~/pictures/mira --size 512x768 --mode focus")}

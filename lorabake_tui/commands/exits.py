@@ -46,6 +46,7 @@ _NO_START = frozenset(
         "undo_nothing",
         "crop_none",
         "export_inside",
+        "face_model",
         "out_exists",
         "home_unwritable",
         "protocol_mismatch",

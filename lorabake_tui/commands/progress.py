@@ -16,7 +16,7 @@ _TASKS = {
     "dataset.check": N_("looking at images"),
     "dataset.fix": N_("fixing"),
     "dataset.undo_fix": N_("undoing"),
-    "dataset.crop": N_("writing cropped pictures"),
+    "dataset.crop": N_("cropping"),
 }
 
 

@@ -23,6 +23,8 @@ def test_crop_list_export_clear(lorabake: Lorabake, dataset: Path, tmp_path: Pat
         "size": "512x768",
         "mode": "center",
         "enlargement": round(512 / 43, 3),
+        "faces": 0,
+        "cuts_face": False,
     }
     out = tmp_path / "out"
     exported = lorabake.run("crop", str(dataset), "--export", str(out), "--json")
@@ -37,6 +39,21 @@ def test_crop_list_export_clear(lorabake: Lorabake, dataset: Path, tmp_path: Pat
     cleared = json.loads(lorabake.run("crop", str(dataset), "--clear", "--json").stdout)
     assert (cleared["cropped"], cleared["crops"]) == (0, [])
     assert {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()} == before
+
+
+def test_focus_is_the_default_and_follows_the_subject(lorabake: Lorabake, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    picture = Image.new("RGB", (600, 200), (120, 140, 120))
+    picture.paste((200, 60, 40), (440, 40, 560, 160))
+    picture.save(folder / "right.png")
+    (crop,) = json.loads(lorabake.run("crop", str(folder), "--size", "512x512", "--json").stdout)["crops"]
+    assert crop["mode"] == "focus"
+    assert crop["box"][0] <= 440
+    assert crop["box"][2] >= 560
+    done = lorabake.run("crop", str(folder), "--size", "512x512", "--face-model", str(tmp_path / "none.onnx"))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "face detector" in done.stderr
 
 
 def test_mistakes_are_one_sentence(lorabake: Lorabake, dataset: Path) -> None:
