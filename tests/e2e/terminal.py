@@ -69,6 +69,11 @@ class Terminal:
                 self._stream.feed(data)
 
     @property
+    def pid(self) -> int:
+        """The program's process id."""
+        return self._process.pid
+
+    @property
     def text(self) -> str:
         """What is on the screen now, one line per row."""
         with self._guard:
@@ -78,7 +83,6 @@ class Terminal:
         """Type keys: a name of `KEYS`, or text as it is."""
         for key in keys:
             os.write(self._fd, KEYS.get(key, key).encode())
-            time.sleep(0.03)
 
     def wait_for(self, *words: str, seconds: float = 60.0) -> None:
         """Wait until all words are on the screen."""
