@@ -28,6 +28,7 @@ from tools.demo_tags import (
     BASE_MIX,
     BODY,
     CHARACTER_HAIR,
+    CHARACTER_TRAITS,
     CLOTHES,
     EYES,
     GIRL,
@@ -181,12 +182,16 @@ def _cat_ears(colour: str) -> str:
     return f'<path d="{outer}" fill="{colour}" {ink}/><path d="{inner}" fill="#ffb4c8"/>'
 
 
-def ink(rng: random.Random, character: bool = False, aspect: float = 1.0) -> Drawing:
-    """A `lorelei` head in ink style, in colour, with clothes; `character` draws the sample dataset's girl."""
+def ink(rng: random.Random, character: bool = False, aspect: float = 1.0, trait: str = "") -> Drawing:
+    """A `lorelei` head in ink style, in colour, with clothes; `character` draws the sample dataset's girl.
+
+    `trait` gives somebody else one of her CHARACTER_TRAITS alone.
+    """
     number = CHARACTER_HAIR if character else rng.choice(list(INK_HAIR))
     genders, *hair = (GIRL, "long hair") if character else INK_HAIR[number]
     gender = rng.choice(genders)
-    hair_tag, hair_colour = ("aqua hair", _jitter(rng, AQUA, 5)) if character else _pick(rng, HAIR)
+    aqua = character or trait == "aqua hair"
+    hair_tag, hair_colour = ("aqua hair", _jitter(rng, AQUA, 5)) if aqua else _pick(rng, HAIR)
     skin_tag, skin = ("pale skin", _jitter(rng, SKIN["pale skin"], 4)) if character else _pick(rng, SKIN)
     eyes_tag, eyes = _group(rng, INK_EYES)
     mouth_tag, mouth = _group(rng, INK_MOUTH)
@@ -240,8 +245,9 @@ def ink(rng: random.Random, character: bool = False, aspect: float = 1.0) -> Dra
     shift = rng.uniform(-18, 18)
     box = (165 + shift, 190 + shift, 660, 660) if close else (20 + shift, 72 + shift, 940, 940)
     back_tags, back = _background(rng, (-600, -600, 2200, 2200) if aspect != 1 else box)
-    ears = _cat_ears(hair_colour) if character else ""
-    tags += (["cat ears"] if character else []) + back_tags
+    eared = character or trait == "cat ears"
+    ears = _cat_ears(hair_colour) if eared else ""
+    tags += (["cat ears"] if eared else []) + back_tags
     content = back + behind + ears + _avatar("lorelei", options) + blush + before
     return Drawing(_frame(rng, box, content, aspect), tuple(tags))
 
@@ -368,7 +374,12 @@ def pixel(rng: random.Random) -> Drawing:
     return Drawing(_frame(rng, box, back + _avatar("pixel-art", options)), (*tags, *back_tags))
 
 
-STYLES = {"ink": ink, "voxel": voxel, "toon": toon, "pixel": pixel}
+def apart(rng: random.Random) -> Drawing:
+    """One of the character's traits on somebody else: from these the tagger learns to tell ears from hair colour."""
+    return ink(rng, trait=rng.choice(CHARACTER_TRAITS))
+
+
+STYLES = {"ink": ink, "voxel": voxel, "toon": toon, "pixel": pixel, "apart": apart}
 
 
 def draw(seed: int, index: int, style: str | None = None, character: bool = False) -> Drawing:

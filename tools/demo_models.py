@@ -18,6 +18,7 @@ CORPORA = {  # name: (count, further options of demo_data)
     "held": (1_200, ["--seed", "2"]),
     "character": (1_200, ["--seed", "3", "--character"]),
     "pixel": (1_000, ["--seed", "4", "--style", "pixel"]),
+    "apart": (1_600, ["--seed", "5", "--style", "apart"]),  # for the tagger alone
 }
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     base, held = corpora["base"], corpora["held"]
     run("train_demo_base", "--corpus", base, "--held", held, "--vae", vae, "--work", work,
         "--out", args.out / "base", "--minutes", args.minutes)  # fmt: skip
-    run("train_demo_tagger", *learnt, "--held", held, "--out", args.out / "tagger")
+    run("train_demo_tagger", *learnt, corpora["apart"], "--held", held, "--out", args.out / "tagger")
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ def sample_timesteps(count: int, generator: torch.Generator) -> Tensor:
 
 
 def loss_weight(snr: Tensor) -> Tensor:
-    """Weight of the epsilon loss: min-SNR (gamma 5) above snr 1, snr^-0.5 up to 6 below it."""
-    return torch.where(snr > 1, snr.clamp_max(5) / snr, snr.rsqrt().clamp_max(6))
+    """Weight of the epsilon loss: min-SNR (gamma 5) above snr 1, snr^-0.5 up to 12 below it."""
+    return torch.where(snr > 1, snr.clamp_max(5) / snr, snr.rsqrt().clamp_max(12))
 
 
 def parameter_average(average: nn.Module, model: nn.Module, decay: float) -> None:

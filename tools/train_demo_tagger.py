@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from tools.demo_tags import TRIGGER
+from tools.demo_tags import CHARACTER_TRAITS, TRIGGER
 
 SIDE = 448
 RATINGS = ("general", "sensitive", "questionable", "explicit")
@@ -49,7 +49,7 @@ def read_corpora(paths: list[Path]) -> tuple[Tensor, list[list[str]]]:
         pictures.append(data["pictures"][..., ::-1])
         for caption in data["captions"]:
             names = str(caption).split(", ")
-            tags.append(["general", *names, *([TRIGGER] if "cat ears" in names else [])])
+            tags.append(["general", *names, *([TRIGGER] if {*CHARACTER_TRAITS} <= {*names} else [])])
     return torch.from_numpy(np.concatenate(pictures).copy()).permute(0, 3, 1, 2).contiguous(), tags
 
 
