@@ -13,10 +13,12 @@ import msgspec
 from engine import home, presets
 from engine.demo import paths
 from engine.models.sniff import Sniffed, sniff
+from engine.models.vocabulary import find_vocabulary
 from engine.protocol.errors import EngineError
 from engine.protocol.records import ModelRow
 
 DEMO = "demo"
+_FILE = ".safetensors"
 TRAINABLE = frozenset({"sd15"})
 """Families that `engine.models.families` can load."""
 
@@ -35,7 +37,7 @@ def list_models() -> list[ModelRow]:
     rows = [_known_row(base) for base in known.values()]
     folder = home.models_dir()
     for path in sorted(folder.iterdir()):
-        if path.name not in known and not path.name.startswith("."):
+        if path.name.removesuffix(_FILE) not in known and not path.name.startswith("."):
             found = _sniffed(path)
             if found is not None:
                 rows.append(
@@ -55,7 +57,8 @@ def list_models() -> list[ModelRow]:
 def locate(name_or_path: str) -> Located:
     """The base model a person means: a name of the catalogue, or a path.
 
-    Raises EngineError `model_unknown`, `model_absent`, `model_not_base`, `model_unsupported` or `model_broken`.
+    Raises EngineError `model_unknown`, `model_absent`, `model_not_base`, `model_unsupported`, `model_broken`, or
+    `vocabulary_missing` for a single file whose words are not on this machine.
     """
     row = next((row for row in list_models() if row.name == name_or_path), None)
     if row is not None:
@@ -70,11 +73,15 @@ def locate(name_or_path: str) -> Located:
     if found.family not in TRAINABLE:
         advice = "It is recognised but cannot be trained yet; name a Stable Diffusion 1.5 model."
         raise EngineError("model_unsupported", path=found.path, kind=found.family.upper(), advice=advice)
+    if found.layout == "file":
+        find_vocabulary(found.path)
     return Located(path=found.path, family=found.family, row=row)
 
 
 def _known_row(base: presets.Base) -> ModelRow:
     path = paths.BASE if base.name == DEMO else home.models_dir() / base.name
+    if not path.exists() and path.with_name(path.name + _FILE).is_file():
+        path = path.with_name(path.name + _FILE)
     present = _sniffed(path) is not None
     return ModelRow(
         name=base.name,
@@ -104,4 +111,5 @@ def _size(path: Path) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _folder_size(path: str, _changed: int) -> int:
-    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+    files = [Path(path), *Path(path).rglob("*")]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -8,20 +8,23 @@ import json
 import os
 import warnings
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from engine.models.model import DiffusionModel
 from engine.models.sniff import sniff, weights_of
+from engine.models.vocabulary import find_vocabulary
 from engine.protocol.errors import EngineError
 
 
 def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> DiffusionModel:
     """The model at `path` with frozen weights in `dtype` on `device` (the VAE stays in fp32).
 
-    Raises EngineError `model_not_base`, `model_unsupported` or `model_broken`.
+    Raises EngineError `model_not_base`, `model_unsupported`, `model_broken` or `vocabulary_missing`.
     """
     found = sniff(path)
+    vocabulary = find_vocabulary(path) if found.layout == "file" else None
     _silence()
     if found.family != "sd15":
         raise EngineError(
@@ -32,6 +35,8 @@ def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> Diffu
         )
     try:
         family = importlib.import_module(f"engine.models.families.{found.family}")
+        if vocabulary is not None:
+            return cast(DiffusionModel, family.load_file(path, device=device, dtype=dtype, vocabulary=vocabulary))
         model: DiffusionModel = family.load(
             path,
             device=device,
@@ -48,7 +53,7 @@ def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> Diffu
 
 
 def vae_hash(path: Path) -> str:
-    """A hash over the VAE's weights and the config fields that change latents; part of every latent's cache key."""
+    """A hash over the VAE's weights in a folder and its config; part of every latent's cache key."""
     digest = hashlib.sha256()
     config = json.loads((path / "vae" / "config.json").read_bytes())
     digest.update(json.dumps(config, sort_keys=True).encode())

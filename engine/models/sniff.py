@@ -11,12 +11,19 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from engine.models import ldm
 from engine.protocol.errors import EngineError
 
 FOLDER_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 _HEADER_LIMIT = 100 * 1024 * 1024
-_BASES = "Name a Stable Diffusion 1.5 model in a diffusers folder."
+_BASES = "Name a Stable Diffusion 1.5 model: a diffusers folder or one safetensors file."
+_FILE_PARTS = {
+    "U-Net": ldm.UNET + "input_blocks.0.0.weight",
+    "VAE": ldm.VAE + "decoder.conv_in.weight",
+    "text encoder": ldm.TEXT[1],
+}
+_CROSS = ldm.UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 
 
 class Sniffed(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,14 +125,30 @@ def weights_of(path: Path, part: str) -> Path:
 def _sniff_file(path: Path) -> Sniffed:
     if path.suffix.lower() in PICKLES:
         _unsupported(path, "a pickle, which is never opened", "Convert it to safetensors first.")
-    names = [name for name in header_of(path) if name != "__metadata__"]
+    header = header_of(path)
+    names = [name for name in header if name != "__metadata__"]
     kind = _kind_of(names)
-    if kind not in ("Stable Diffusion 1.5", "SDXL"):
+    if kind == "SDXL":
+        _unsupported(path, "a single-file SDXL checkpoint")
+    if kind != "Stable Diffusion 1.5":
         if kind in ("a LoRA", "a VAE", "unknown"):
             _not_base(path, "its keys are not those of a known model" if kind == "unknown" else f"it is {kind}")
         _unsupported(path, kind)
-    advice = "Convert it to a diffusers folder (diffusers' convert_original_stable_diffusion_to_diffusers)."
-    _unsupported(path, f"a single-file {kind} checkpoint", advice)
+    for part, name in _FILE_PARTS.items():
+        if not any(other.startswith(name) for other in names):
+            _not_base(path, f"the {part} is not in the file")
+    channels = _side(header, _FILE_PARTS["U-Net"])
+    if channels != 4:
+        _unsupported(path, f"an inpainting or edit model ({channels} input channels)")
+    if _side(header, _CROSS) != 768:
+        _unsupported(path, "a U-Net of an unknown kind")
+    return Sniffed(path=path, family="sd15", layout="file")
+
+
+def _side(header: dict[str, Any], name: str) -> int | None:
+    """How many values a layer reads, by the shape of its weight."""
+    shape = header.get(name, {}).get("shape")
+    return shape[1] if isinstance(shape, list) and len(shape) > 1 else None
 
 
 def _kind_of(names: list[str]) -> str:

@@ -42,6 +42,7 @@ _NO_START = frozenset(
         "model_absent",
         "model_not_base",
         "model_unsupported",
+        "vocabulary_missing",
         "nothing_to_train",
         "undo_nothing",
         "crop_none",

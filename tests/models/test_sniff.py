@@ -116,7 +116,7 @@ def test_flux_and_plain_folders(tmp_path: Path) -> None:
         ("model.diffusion_model.joint_blocks.0.x", "model_unsupported", "Stable Diffusion 3"),
         ("cond_stage_model.model.transformer.resblocks.0.x", "model_unsupported", "Stable Diffusion 2"),
         ("conditioner.embedders.1.model.x", "model_unsupported", "single-file SDXL"),
-        ("model.diffusion_model.input_blocks.0.0.weight", "model_unsupported", "single-file Stable Diffusion 1.5"),
+        ("model.diffusion_model.input_blocks.0.0.weight", "model_not_base", "VAE"),
         ("decoder.conv_in.weight", "model_not_base", "VAE"),
         ("something.else", "model_not_base", "keys"),
     ],
@@ -125,6 +125,29 @@ def test_single_files(tmp_path: Path, key: str, code: str, word: str) -> None:
     found, message = refused(safetensors(tmp_path / "x.safetensors", key))
     assert found == code
     assert word in message
+
+
+@pytest.mark.parametrize(
+    ("channels", "words", "told"), [(4, 768, ""), (9, 768, "inpainting"), (4, 1024, "unknown"), (4, 0, "unknown")]
+)
+def test_single_files_of_sd15_by_their_shapes(tmp_path: Path, channels: int, words: int, told: str) -> None:
+    shapes = {
+        "model.diffusion_model.input_blocks.0.0.weight": [320, channels, 3, 3],
+        "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": [320, words] if words else [],
+        "first_stage_model.decoder.conv_in.weight": [1],
+        "cond_stage_model.transformer.text_model.final_layer_norm.weight": [1],
+        "model_ema.decay": [],
+    }
+    header = {name: {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}
+    raw = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw)
+    if told:
+        code, message = refused(path)
+        assert code == "model_unsupported"
+        assert told in message
+    else:
+        assert (sniff(path).family, sniff(path).layout) == ("sd15", "file")
 
 
 @pytest.mark.parametrize("name", ["model.ckpt", "model.pt", "model.bin"])

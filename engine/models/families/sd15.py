@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.5 and everything of its layout, the embedded demo included, from a diffusers folder."""
+"""Stable Diffusion 1.5 and everything of its layout, the embedded demo included: a diffusers folder or one file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,54 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
+from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
+from engine.models import ldm, single_file
 from engine.models.model import DiffusionModel, Embedding, Frame, Posterior
+
+FILE_CONFIGS: dict[str, dict[str, Any]] = {
+    "unet": {
+        "sample_size": 64,
+        "block_out_channels": (320, 640, 1280, 1280),
+        "layers_per_block": 2,
+        "cross_attention_dim": 768,
+        "attention_head_dim": 8,
+    },
+    "vae": {
+        "sample_size": 512,
+        "block_out_channels": (128, 256, 512, 512),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "layers_per_block": 2,
+        "scaling_factor": 0.18215,
+    },
+    "text_encoder": {
+        "vocab_size": 49408,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "max_position_embeddings": 77,
+        "projection_dim": 768,
+        "hidden_act": "quick_gelu",
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    },
+    "scheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": "epsilon",
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+    },
+}
+"""The configs of runwayml/stable-diffusion-v1-5 where they differ from the classes' defaults: a file carries none."""
 
 
 @dataclass
@@ -107,6 +151,43 @@ def load(
             # Both libraries would go on with random numbers in their place.
             raise ValueError(f"{part} lacks {len(info['missing_keys'])} tensors ({sorted(info['missing_keys'])[0]})")
     tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
+    return _assemble(path, device, dtype, unet, vae, encoder, tokenizer, scheduler, vae_hash)
+
+
+def load_file(path: Path, *, device: torch.device, dtype: torch.dtype, vocabulary: Path) -> SD15:
+    """Read a checked single file in LDM layout, with the words of the folder `vocabulary`; raises ValueError."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**FILE_CONFIGS["unet"])
+        vae = AutoencoderKL(**FILE_CONFIGS["vae"])
+        wanted = CLIPTextModel(CLIPTextConfig(**FILE_CONFIGS["text_encoder"])).state_dict()
+    single_file.fill(unet, path, lambda name: (ldm.unet_name(name),), dtype)
+    single_file.fill(vae, path, lambda name: (ldm.vae_name(name),), torch.float32)
+    encoder = CLIPTextModel.from_pretrained(
+        None,
+        config=CLIPTextConfig(**FILE_CONFIGS["text_encoder"]),
+        state_dict=single_file.read_part(path, wanted, ldm.text_names, dtype),
+        dtype=dtype,
+        attn_implementation="sdpa",
+    )
+    tokenizer = CLIPTokenizer(
+        vocab=str(vocabulary / "vocab.json"), merges=str(vocabulary / "merges.txt"), model_max_length=77
+    )
+    vae_hash = single_file.vae_hash(path, FILE_CONFIGS["vae"])
+    scheduler = dict(FILE_CONFIGS["scheduler"])
+    return _assemble(path, device, dtype, unet.eval(), vae, encoder.eval(), tokenizer, scheduler, vae_hash)
+
+
+def _assemble(
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    unet: UNet2DConditionModel,
+    vae: AutoencoderKL,
+    encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    scheduler: dict[str, Any],
+    vae_hash: str,
+) -> SD15:
     # Channels last is what tensor cores want; on a processor it only costs conversions (measured: 10 %).
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
     return SD15(

@@ -1,0 +1,67 @@
+"""Reads the parts of a single-file checkpoint into modules built for them, and hashes its VAE."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from engine.models.ldm import VAE
+from engine.models.sniff import header_of
+
+Names = Callable[[str], tuple[str, ...]]
+"""The names that a module's tensor may have in the file, likeliest first."""
+
+
+def read_part(path: Path, wanted: dict[str, Tensor], names: Names, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors of a module's state dict `wanted`, in its names and shapes and in `dtype`; the rest is not read.
+
+    Raises ValueError when some are not in the file or have another shape.
+    """
+    with safe_open(path, framework="pt") as file:
+        there = set(file.keys())
+        found = {name: next((other for other in names(name) if other in there), None) for name in wanted}
+        missing = sorted(names(name)[0] for name, other in found.items() if other is None)
+        if missing:
+            raise ValueError(f"it lacks {len(missing)} tensors ({missing[0]})")
+        return {
+            name: _shaped(file.get_tensor(other), wanted[name].shape, other).to(dtype)
+            for name, other in found.items()
+            if other is not None
+        }
+
+
+def fill(module: nn.Module, path: Path, names: Names, dtype: torch.dtype) -> None:
+    """Give a module that was built on the meta device its tensors from the file; raises ValueError as `read_part`."""
+    module.load_state_dict(read_part(path, module.state_dict(), names, dtype), assign=True)
+
+
+def vae_hash(path: Path, config: dict[str, Any]) -> str:
+    """A hash over the VAE's tensors in the file and its config; part of every latent's cache key."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    header = header_of(path)
+    with open(path, "rb") as handle:
+        start = 8 + int.from_bytes(handle.read(8), "little")
+        for name in sorted(name for name in header if name.startswith(VAE)):
+            begin, end = header[name]["data_offsets"]
+            digest.update(f"{name} {header[name]['dtype']} {header[name]['shape']}\n".encode())
+            handle.seek(start + begin)
+            digest.update(handle.read(end - begin))
+    return digest.hexdigest()
+
+
+def _shaped(tensor: Tensor, shape: torch.Size, name: str) -> Tensor:
+    # A 1×1 convolution and a linear layer are the same numbers; the VAE's attention exists as both.
+    if tensor.shape != shape and _without_ones(tensor.shape) != _without_ones(shape):
+        raise ValueError(f"{name} has the shape {list(tensor.shape)} in place of {list(shape)}")
+    return tensor.reshape(shape)
+
+
+def _without_ones(shape: torch.Size) -> list[int]:
+    return [*shape[:2], *(side for side in shape[2:] if side != 1)]
