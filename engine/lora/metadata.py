@@ -25,6 +25,14 @@ from engine.train.schedule import warmup_steps
 _FREQUENCY_BYTES = 256 * 1024
 _BASES = {"sd15": ("sd_v1", "stable-diffusion-v1/lora"), "sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora")}
 
+# By the names that kohya's own runs leave, where it has the optimizer.
+_OPTIMIZERS = {
+    "AdamW": "torch.optim.adamw.AdamW",
+    "Lion": "lion_pytorch.lion_pytorch.Lion",
+    "Prodigy": "prodigyopt.prodigy.Prodigy",
+    "Adafactor": "transformers.optimization.Adafactor",
+}
+
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """When and where in the bake the file is written; times are Unix seconds."""
@@ -62,7 +70,7 @@ def _run(job: Job, plan: BakePlan, precision: str, moment: Moment) -> dict[str, 
         "ss_learning_rate": p.unet_lr,
         "ss_unet_lr": p.unet_lr,
         "ss_text_encoder_lr": p.text_encoder_lr,
-        "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={p.weight_decay:g})",
+        "ss_optimizer": f"{_OPTIMIZERS[p.optimizer]}(weight_decay={p.weight_decay:g})",
         "ss_lr_scheduler": p.lr_scheduler,
         "ss_lr_warmup_steps": warmup_steps(p, plan.optimizer_steps),
         "ss_max_grad_norm": p.max_grad_norm,

@@ -222,6 +222,11 @@ def notices(params: BakeParams, family: str, *, reg: bool = False) -> list[Error
         rows.append(describe("notice_noise_offset", value=p.noise_offset))
     if p.noise_offset and p.multires_noise_iterations:
         rows.append(describe("notice_noise_both"))
+    if p.optimizer == "Prodigy":
+        rates = {"unet_lr": p.unet_lr, "text_encoder_lr": p.text_encoder_lr}
+        rows += [describe("notice_prodigy_rate", name=n, value=v) for n, v in rates.items() if v not in (0, 1)]
+        if p.lr_scheduler == "cosine_with_restarts":
+            rows.append(describe("notice_prodigy_restarts"))
     if p.unet_lr == 0 and p.text_encoder_lr == 0:
         rows.append(describe("nothing_to_train"))
     return rows

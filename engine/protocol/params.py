@@ -569,6 +569,6 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 UNBUILT: dict[str, frozenset[str]] = {
-    "optimizer": frozenset({"AdamW8bit", "Lion", "Prodigy", "Adafactor"}),
+    "optimizer": frozenset({"AdamW8bit"}),
 }
 """Values that are declared for files of other trainers but have no code yet; setting them is refused in words."""

@@ -9,19 +9,34 @@ from torch import Tensor
 
 from engine.lora.inject import Network, Part
 from engine.protocol.params import BakeParams
+from engine.train.lion import Lion
+from engine.train.prodigy import Prodigy
 
 PARTS: tuple[Part, ...] = ("unet", "text_encoder")
 
 
 def make_optimizer(network: Network, params: BakeParams) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), fused, with the learning rate of each part as the group's `base_lr`."""
+    """The optimizer that `params` names, with the learning rate of each part as the group's `base_lr`.
+
+    AdamW: Loshchilov & Hutter 2019, fused. Adafactor: Shazeer & Stern 2018, factored second moments only, with our
+    learning rate in place of its own relative steps. Lion and Prodigy cite their papers.
+    """
     rates = {"unet": params.unet_lr, "text_encoder": params.text_encoder_lr}
     groups = [
         {"params": network.parameters(part), "name": part, "base_lr": rates[part]}
         for part in PARTS
         if network.parameters(part)
     ]
-    return torch.optim.AdamW(groups, lr=0.0, weight_decay=params.weight_decay, fused=True)
+    options: dict[str, Any] = {"lr": 0.0, "weight_decay": params.weight_decay}
+    if params.optimizer == "Lion":
+        return Lion(groups, **options)
+    if params.optimizer == "Prodigy":
+        return Prodigy(groups, **options)
+    if params.optimizer == "Adafactor":
+        from transformers.optimization import Adafactor
+
+        return Adafactor(groups, relative_step=False, scale_parameter=False, **options)
+    return torch.optim.AdamW(groups, fused=True, **options)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> dict[str, float]:
@@ -32,11 +47,14 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> dict[str, floa
 
 
 def state_tensors(optimizer: torch.optim.Optimizer, network: Network) -> dict[str, Tensor]:
-    """The optimizer's memory as `<tensor name>/<field>`; a tensor that never had a gradient has none."""
-    named: dict[str, Tensor] = {}
+    """The optimizer's memory as `<tensor name>/<field>`; a tensor that never had a gradient has none.
+
+    What belongs to no tensor is `/<field>`; whole numbers become 0-d int64 tensors.
+    """
+    named = {f"/{field}": value for field, value in getattr(optimizer, "shared", {}).items()}
     for name, parameter in _parameters(network).items():
         for field, value in optimizer.state.get(parameter, {}).items():
-            named[f"{name}/{field}"] = value.detach()
+            named[f"{name}/{field}"] = torch.as_tensor(value).detach()
     return named
 
 
@@ -46,10 +64,15 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, network: Network, tenso
     optimizer.state.clear()
     for full, value in tensors.items():
         name, _, field = full.rpartition("/")
+        if not name:
+            shared: dict[str, Tensor] = optimizer.shared  # type: ignore[attr-defined]
+            shared[field] = value.clone().to(shared[field].device)
+            continue
         parameter = parameters[name]
-        # AdamW counts steps in a tensor of its own; only what has the weight's shape lives beside the weight.
-        place = {"device": parameter.device} if value.shape == parameter.shape or value.is_floating_point() else {}
-        optimizer.state[parameter][field] = value.clone().to(**place)
+        if value.is_floating_point():
+            optimizer.state[parameter][field] = value.clone().to(parameter.device)
+        else:  # Adafactor counts its steps in a plain number
+            optimizer.state[parameter][field] = int(value)
 
 
 def _parameters(network: Network) -> dict[str, Any]:

@@ -28,6 +28,7 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
     "lr_scheduler": ("constant", {}),
     "lr_scheduler_cycles": (2, {"lr_scheduler": "cosine_with_restarts"}),
     "lr_warmup": (0.5, {}),
+    "optimizer": ("Lion", {}),
     "weight_decay": (5.0, {}),
     "max_grad_norm": (0.001, {"weight_decay": 0.0, "epochs": 2}),
     "network_dim": (8, {}),
@@ -56,7 +57,6 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 ELSEWHERE = {
     "prior_loss_weight": "test_exactness, with a regularisation set",
-    "optimizer": "only AdamW is built",
     "gradient_checkpointing": "the same numbers with less memory, below",
     "save_every_epochs": "test_guards",
     "preview_every_epochs": "below",

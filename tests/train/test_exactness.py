@@ -33,6 +33,9 @@ MATRIX: dict[str, dict[str, Any]] = {
         "batch_size": 3,
         "max_token_length": 150,
     },
+    "Lion with accumulation": {"optimizer": "Lion", "gradient_accumulation": 2, "unet_lr": 1e-3},
+    "Prodigy with LoCon": {"optimizer": "Prodigy", "conv_dim": 2, "unet_lr": 1.0, "text_encoder_lr": 1.0},
+    "Adafactor": {"optimizer": "Adafactor", "text_encoder_lr": 0.0, "lr_scheduler": "constant"},
 }
 
 

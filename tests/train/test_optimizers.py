@@ -1,0 +1,189 @@
+"""Each optimizer against its paper's formulas in NumPy, and its memory across a save and a load."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine.lora.inject import Network
+from engine.protocol import fields
+from engine.train.lion import Lion
+from engine.train.optim import load_state_tensors, make_optimizer, set_rates, state_tensors
+from engine.train.prodigy import Prodigy
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+RATES = [0.0, 0.5, 1.0, 0.7, 0.2, 1.0] * 10
+
+
+def gradients(seed: int, weights: list[Array]) -> list[Array]:
+    """Noise around the way to a far goal, so that Prodigy's estimate has something to find."""
+    chance = np.random.default_rng(seed)
+    return [w - 3 + 0.1 * chance.standard_normal(w.shape) for w in weights]
+
+
+def start() -> list[Array]:
+    chance = np.random.default_rng(7)
+    return [chance.standard_normal((4, 3)), np.zeros((3, 5))]
+
+
+def taken(optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter], scale: float) -> list[Array]:
+    """Weights after the steps of RATES, each times `scale`."""
+    for seed, rate in enumerate(RATES):
+        values = [p.detach().numpy() for p in parameters]
+        for p, g in zip(parameters, gradients(seed, values), strict=True):
+            p.grad = torch.from_numpy(g)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * scale * group.get("share", 1.0)
+        optimizer.step()
+    return [p.detach().numpy() for p in parameters]
+
+
+def parameters() -> list[torch.nn.Parameter]:
+    return [torch.nn.Parameter(torch.from_numpy(w)) for w in start()]
+
+
+def test_lion() -> None:
+    mine = taken(Lion(tensors := parameters(), lr=0.0, weight_decay=0.1), tensors, 0.01)
+    weights, moments = start(), [np.zeros((4, 3)), np.zeros((3, 5))]
+    for seed, rate in enumerate(RATES):
+        grads = gradients(seed, weights)
+        for i, g in enumerate(grads):
+            direction = np.sign(0.9 * moments[i] + 0.1 * g)
+            weights[i] = weights[i] - 0.01 * rate * (direction + 0.1 * weights[i])
+            moments[i] = 0.99 * moments[i] + 0.01 * g
+    assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(mine, weights, strict=True))
+
+
+@pytest.mark.parametrize("shares", [(1.0, 1.0), (1.0, 0.25)], ids=["one rate", "two rates"])
+def test_prodigy(shares: tuple[float, float]) -> None:
+    tensors = parameters()
+    groups = [{"params": [p], "share": share} for p, share in zip(tensors, shares, strict=True)]
+    optimizer = Prodigy(groups, lr=0.0, weight_decay=0.1)
+    mine = taken(optimizer, tensors, 1.0)
+    weights, origin = start(), start()
+    m, v, s = ([np.zeros_like(w) for w in weights] for _ in range(3))
+    d, r, k = 1e-6, 0.0, 0
+    for seed, rate in enumerate(RATES):
+        grads = gradients(seed, weights)
+        if rate == 0:
+            continue
+        k += 1
+        step = [d * rate * share * math.sqrt(1 - 0.999**k) / (1 - 0.9**k) for share in shares]
+        r = math.sqrt(0.999) * r
+        for i, g in enumerate(grads):
+            r += d / 1e-6 * step[i] * np.vdot(g, origin[i] - weights[i])
+            s[i] = math.sqrt(0.999) * s[i] + d * d / 1e-6 * g
+            m[i] = 0.9 * m[i] + 0.1 * d * g
+            v[i] = 0.999 * v[i] + 0.001 * d * d * g * g
+        d = max(d, r / sum(np.abs(x).sum() for x in s))
+        for i in range(2):
+            weights[i] = weights[i] - step[i] * (0.1 * weights[i] + m[i] / (np.sqrt(v[i]) + d * 1e-8))
+    assert d > 1e-6, "the estimate grew"
+    assert float(optimizer.shared["d"]) == pytest.approx(d, rel=1e-9)
+    assert all(np.allclose(a, b, rtol=1e-9) for a, b in zip(mine, weights, strict=True))
+
+
+def test_prodigy_finds_the_distance() -> None:
+    """On |x − 3| from 0 the true distance is 3: the estimate ends within it, and x near the goal, from a rate of 1."""
+    x = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = Prodigy([x], lr=1.0, weight_decay=0.0)
+    for step in range(1000):
+        x.grad = torch.sign(x.detach() - 3)
+        for group in optimizer.param_groups:
+            group["lr"] = 1 - step / 1000
+        optimizer.step()
+    assert 0.05 < float(optimizer.shared["d"]) <= 3
+    assert abs(x.item() - 3) < 0.3
+
+
+class Layer:
+    """A LoRA layer as the optimizer knows it."""
+
+    def __init__(self, key: str, shape: tuple[int, ...]) -> None:
+        self.target = type("Target", (), {"key": key})
+        chance = torch.Generator().manual_seed(len(key))
+        self.down = torch.nn.Parameter(torch.randn(4, *shape, generator=chance))
+        self.up = torch.nn.Parameter(torch.zeros(6, 4, *(1,) * (len(shape) - 1)))
+
+
+class Layers:
+    """Two parts of a network, one of them with a convolution."""
+
+    def __init__(self) -> None:
+        self.modules = [Layer("unet", (5, 1, 1)), Layer("text", (3,))]
+
+    def parameters(self, part: str) -> list[torch.nn.Parameter]:
+        layer = self.modules[part != "unet"]
+        return [layer.down, layer.up]
+
+
+def advance(network: Any, optimizer: torch.optim.Optimizer, first: int, last: int) -> None:
+    """Steps `first` … `last` − 1 of eight, the first at a rate of 0 as in a warm-up."""
+    for number in range(first, last):
+        chance = torch.Generator().manual_seed(number)
+        for layer in network.modules:
+            for p in (layer.down, layer.up):
+                p.grad = torch.randn(p.shape, generator=chance)
+        set_rates(optimizer, number / 8)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("name", ["AdamW", "Lion", "Prodigy", "Adafactor"])
+def test_memory_comes_back_bit_for_bit(name: str) -> None:
+    params = fields.build({"optimizer": name, "unet_lr": 0.1, "text_encoder_lr": 0.05})
+    straight: Any = Layers()
+    network: Network = straight
+    optimizer = make_optimizer(network, params)
+    advance(network, optimizer, 0, 8)
+
+    first: Any = Layers()
+    broken = make_optimizer(first, params)
+    advance(first, broken, 0, 4)
+    saved = {name: tensor.clone() for name, tensor in state_tensors(broken, first).items()}
+    second: Any = Layers()
+    for mine, theirs in zip(second.modules, first.modules, strict=True):
+        mine.down.data, mine.up.data = theirs.down.data.clone(), theirs.up.data.clone()
+    again = make_optimizer(second, params)
+    load_state_tensors(again, second, saved)
+    assert state_tensors(again, second).keys() == saved.keys()
+    advance(second, again, 4, 8)
+    for mine, theirs in zip(second.modules, straight.modules, strict=True):
+        assert not torch.equal(mine.up, torch.zeros_like(mine.up))
+        assert torch.equal(mine.down, theirs.down)
+        assert torch.equal(mine.up, theirs.up)
+
+
+def test_adafactor_takes_our_rate() -> None:
+    """Shazeer & Stern, algorithms 4 and 5 without relative step sizes: at the first step V̂ is RCᵀ/1ᵀR of g², and
+    the update is clipped to a root mean square of 1."""
+    params = fields.build({"optimizer": "Adafactor", "unet_lr": 0.5, "text_encoder_lr": 0.1, "weight_decay": 0.0})
+    network: Any = Layers()
+    weight = network.modules[1].down
+    before = weight.detach().double().numpy().copy()
+    optimizer = make_optimizer(network, params)
+    g = np.random.default_rng(1).standard_normal(weight.shape)
+    weight.grad = torch.from_numpy(g).float()
+    set_rates(optimizer, 1.0)
+    optimizer.step()
+    square = g * g + 1e-30
+    rows, columns = square.mean(axis=1, keepdims=True), square.mean(axis=0, keepdims=True)
+    update = g / np.sqrt(rows * columns / rows.mean())
+    update /= max(1.0, float(np.sqrt((update**2).mean())))
+    assert np.allclose(weight.detach().numpy(), before - 0.1 * update, atol=1e-6)
+
+
+def test_notices_of_prodigy() -> None:
+    def told(**params: Any) -> list[str]:
+        return [row.message for row in fields.notices(fields.build({"optimizer": "Prodigy"}, params), "sd15")]
+
+    right = {"unet_lr": 1.0, "text_encoder_lr": 0.0}
+    assert told(**right) == []
+    assert told(**right | {"text_encoder_lr": 1.0, "lr_scheduler": "constant"}) == []
+    assert [m.split(",")[0] for m in told()] == ["unet_lr = 0.0001", "text_encoder_lr = 5e-05"]
+    restarts = told(**right | {"lr_scheduler": "cosine_with_restarts"})
+    assert len(restarts) == 1
+    assert "cosine_with_restarts" in restarts[0]
