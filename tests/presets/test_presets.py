@@ -135,7 +135,7 @@ def test_presets_of_ones_own(own_presets: Path) -> None:
         ("not toml", "params_unreadable"),
         ("[params]\nunet_rl = 1\n", "param_unknown"),
         ("[params]\nunet_lr = 'much'\n", "param_invalid"),
-        ('[params]\noptimizer = "Prodigy"\n', "param_not_built"),
+        ('[params]\noptimizer = "AdamW8bit"\n', "param_not_built"),
         ("colour = 1\n", "params_unreadable"),
         ("\udcff", "params_unreadable"),
     ],
