@@ -39,7 +39,7 @@ def _start_bake(terminal: Terminal) -> None:
     """From the opened sample dataset to a running bake of `EPOCHS` epochs, by keys alone."""
     terminal.wait_for("20 images", seconds=120)
     terminal.press("3")
-    terminal.wait_for("Optimizer steps", "280")
+    terminal.wait_for("Optimizer steps", "200")
     terminal.press("/", "repeat", "enter", "e", "\x15", str(REPEAT), "enter")
     terminal.press("/", "epochs", "enter", "e", "\x15", str(EPOCHS), "enter")
     terminal.wait_for(f"{20 * REPEAT * EPOCHS}")

@@ -101,7 +101,8 @@ def app(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., contextlib
             await _until(pilot, lambda: bench.engine.state == "ready" and bench.catalogue.presets)
             if dataset:
                 await _until(pilot, lambda: bench.opened.complete)
-            await _until(pilot, lambda: bench.draft.preset)
+            # A preset's repeat follows from the number of images, so it comes after them.
+            await _until(pilot, lambda: bench.draft.values().get("repeat") if dataset else bench.draft.values())
             await pilot.pause()
             yield pilot
 
