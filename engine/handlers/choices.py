@@ -27,7 +27,7 @@ def presets_resolve(_: Context, params: PresetParams) -> PresetRow:
     from engine.presets import resolve
 
     # A base that is not downloaded yet is known all the same.
-    row = next((row for row in list_models() if row.name == params.base), None)
+    row = next((row for row in list_models() if row.kind == "base" and row.name == params.base), None)
     if row is None and params.base:
         located = locate(params.base)
         row = located.row or ModelRow(name=params.base, kind="base", family=located.family)

@@ -32,7 +32,7 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_models() -> list[ModelRow]:
-    """The known base models in the order of bases.toml, then whatever else lies in the models folder."""
+    """The known base models in the order of bases.toml, whatever else lies in the models folder, then the taggers."""
     known = presets.bases()
     rows = [_known_row(base) for base in known.values()]
     folder = home.models_dir()
@@ -51,7 +51,7 @@ def list_models() -> list[ModelRow]:
                         bytes=_size(path),
                     )
                 )
-    return rows
+    return [*rows, _demo_tagger()]
 
 
 def locate(name_or_path: str) -> Located:
@@ -60,7 +60,7 @@ def locate(name_or_path: str) -> Located:
     Raises EngineError `model_unknown`, `model_absent`, `model_not_base`, `model_unsupported`, `model_broken`, or
     `vocabulary_missing` for a single file whose words are not on this machine.
     """
-    row = next((row for row in list_models() if row.name == name_or_path), None)
+    row = next((row for row in list_models() if row.kind == "base" and row.name == name_or_path), None)
     if row is not None:
         if not row.present:
             raise EngineError("model_absent", name=row.name)
@@ -76,6 +76,22 @@ def locate(name_or_path: str) -> Located:
     if found.layout == "file":
         find_vocabulary(found.path)
     return Located(path=found.path, family=found.family, row=row)
+
+
+def _demo_tagger() -> ModelRow:
+    files = [paths.TAGGER / "model.onnx", paths.TAGGER / "selected_tags.csv"]
+    present = all(file.is_file() for file in files)
+    return ModelRow(
+        name=DEMO,
+        kind="tagger",
+        title="Embedded demo tagger",
+        path=str(paths.TAGGER),
+        present=present,
+        bytes=sum(file.stat().st_size for file in files) if present else 0,
+        licence="Apache-2.0",
+        resolution=448,
+        note="Knows the demo's drawings only.",
+    )
 
 
 def _known_row(base: presets.Base) -> ModelRow:

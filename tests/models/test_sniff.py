@@ -177,7 +177,7 @@ def test_locate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = folder(tmp_path / "mine")
     assert catalogue.locate(str(mine)).row is None
     assert catalogue.locate("mine").path == mine
-    rows = {row.name: row for row in catalogue.list_models()}
+    rows = {row.name: row for row in catalogue.list_models() if row.kind == "base"}
     assert not rows["anything-v5"].present
     for name, code in (("anything-v5", "model_absent"), ("no-such", "model_unknown"), ("", "model_unknown")):
         with pytest.raises(EngineError) as caught:
@@ -185,7 +185,7 @@ def test_locate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.info.code == code
     folder(tmp_path / "home" / "models" / "anything-v5")
     folder(tmp_path / "home" / "models" / "my merge")
-    rows = {row.name: row for row in catalogue.list_models()}
+    rows = {row.name: row for row in catalogue.list_models() if row.kind == "base"}
     assert rows["anything-v5"].present
     assert rows["my merge"].family == "sd15"
     assert catalogue.locate("anything-v5").row == rows["anything-v5"]
@@ -209,3 +209,10 @@ def test_looking_imports_no_torch(tmp_path: Path) -> None:
     env = {"LORABAKE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""}
     told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+def test_the_embedded_tagger_is_in_the_catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LORABAKE_HOME", str(tmp_path / "home"))
+    (tagger,) = (row for row in catalogue.list_models() if row.kind == "tagger")
+    assert (tagger.name, tagger.present, tagger.licence) == ("demo", True, "Apache-2.0")
+    assert tagger.bytes == sum(file.stat().st_size for file in Path(tagger.path).iterdir())
