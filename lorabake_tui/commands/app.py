@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 
 from engine.protocol.errors import EngineError
@@ -38,6 +39,8 @@ def open_app(*, dataset: str = "", section: str = "", run: str = "") -> int:
         return CANNOT_START
     from lorabake_tui import terminal
 
+    # Under nohup the signal is ignored, and the app would outlive its terminal with nobody to see it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     terminal.prepare()
     from lorabake_tui.app import LoRABake
 
