@@ -1,6 +1,7 @@
 """`BakeParams`: every knob of a bake, declared once with type, range, default, title, help, group and kohya name.
 
 Form, `--set`, TOML, validation, estimate and metadata derive from it through `fields`; presets only set values.
+The file is long because each knob carries its help text: it is one table, to be searched rather than read.
 """
 
 from __future__ import annotations

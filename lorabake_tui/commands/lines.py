@@ -26,22 +26,11 @@ from engine.protocol.events import (
     Warning,
 )
 from lorabake_tui.commands.text import duration, paint, size
-from lorabake_tui.i18n import N_, _, ngettext, told
+from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.store.run import RunFold, RunView
 from lorabake_tui.widgets.plain import clip, plain
+from lorabake_tui.widgets.states import PHASES
 
-PHASES = {
-    "prepare": N_("reading the dataset"),
-    "load": N_("loading the base model"),
-    "cache": N_("encoding the images"),
-    "baseline": N_("drawing the baseline previews"),
-    "train": N_("training"),
-    "preview": N_("drawing previews"),
-    "save": N_("saving"),
-    "validate": N_("measuring on the held-out images"),
-    "tag": N_("tagging"),
-    "export": N_("copying the files"),
-}
 _REDRAW_SECONDS = 0.2
 _BAR = 24
 _LONG = 50

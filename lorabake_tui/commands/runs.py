@@ -14,37 +14,18 @@ from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
 from lorabake_tui.commands.session import converse, fetch, print_json
 from lorabake_tui.commands.text import duration, table
-from lorabake_tui.i18n import N_, _
+from lorabake_tui.i18n import _
+from lorabake_tui.widgets import states
 from lorabake_tui.widgets.plain import plain
 
 if TYPE_CHECKING:
     from lorabake_tui.client import EngineClient
-
-STATES = {
-    "held": ("◌", N_("held")),
-    "queued": ("○", N_("queued")),
-    "starting": ("◔", N_("starting")),
-    "running": ("●", N_("running")),
-    "paused": ("‖", N_("paused")),
-    "stopping": ("◑", N_("stopping")),
-    "done": ("✓", N_("done")),
-    "stopped": ("■", N_("stopped")),
-    "failed": ("✗", N_("failed")),
-    "cancelled": ("–", N_("cancelled")),
-}
-"""State of a run → its sign and its word."""
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """The argument that names a run, and `--json`."""
     parser.add_argument("run", metavar=_("RUN"), help=_("Identifier, the beginning of one, a name, or `last`."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
-
-
-def state_word(state: str) -> str:
-    """Sign and word of a state."""
-    sign, word = STATES.get(state, ("?", state))
-    return f"{sign} {_(word)}"
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +46,7 @@ def show_runs(rows: list[RunRow]) -> int:
         [
             row.id,
             row.name,
-            state_word(row.state) + (f" {row.position}" if row.position else ""),
+            states.told(row.state) + (f" {row.position}" if row.position else ""),
             f"{row.epoch}/{row.epochs}" if row.epochs else "",
             f"{row.step}/{row.steps}" if row.steps else "",
             duration(row.eta_s) if row.eta_s is not None and row.state in LIVE_STATES else "",

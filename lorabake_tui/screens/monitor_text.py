@@ -27,18 +27,6 @@ from lorabake_tui.widgets.meter import Fact
 from lorabake_tui.widgets.picture import Item
 from lorabake_tui.widgets.units import clock, duration, learning_rate, loss, memory, rate, size
 
-PHASES = {
-    "prepare": N_("reading the dataset"),
-    "load": N_("loading the base model"),
-    "cache": N_("encoding the images"),
-    "baseline": N_("drawing the baseline previews"),
-    "train": N_("training"),
-    "preview": N_("drawing previews"),
-    "save": N_("saving"),
-    "validate": N_("measuring on the held-out images"),
-    "tag": N_("tagging"),
-    "export": N_("copying the files"),
-}
 ASKED = {
     "stop": N_("stop asked …"),
     "stop_now": N_("stop at once asked …"),
@@ -77,7 +65,7 @@ _ACK_SECONDS = 8.0
 
 def phase_word(phase: str) -> str:
     """A phase in words."""
-    return _(PHASES.get(phase, phase))
+    return _(states.PHASES.get(phase, phase))
 
 
 def head_facts(state: str, view: RunView) -> list[Fact]:

@@ -1,4 +1,4 @@
-"""The states of a run as a person sees them: sign, word and look, never colour alone."""
+"""The states and phases of a run as a person sees them: sign, word and look, never colour alone."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ STATES: dict[str, Look] = {
     "failed": Look("✗", N_("failed"), "error"),
     "cancelled": Look("–", N_("cancelled"), "dim"),
 }
+
+PHASES: dict[str, str] = {
+    "prepare": N_("reading the dataset"),
+    "load": N_("loading the base model"),
+    "cache": N_("encoding the images"),
+    "baseline": N_("drawing the baseline previews"),
+    "train": N_("training"),
+    "preview": N_("drawing previews"),
+    "save": N_("saving"),
+    "validate": N_("measuring on the held-out images"),
+    "tag": N_("tagging"),
+    "export": N_("copying the files"),
+}
+"""Phase of a run → what the worker does in it, to be translated."""
 
 GOING = frozenset({"queued", "held", "starting", "running", "paused", "stopping"})
 """States of a run that may still bring something."""
