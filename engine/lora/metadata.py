@@ -106,7 +106,7 @@ def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
         "title": job.name,
         "date": datetime.datetime.fromtimestamp(moment.finished, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "resolution": f"{p.resolution}x{p.resolution}",
-        "prediction_type": "v" if model.prediction == "v_prediction" else "epsilon",
+        "prediction_type": "v" if model.prediction_type == "v_prediction" else "epsilon",
     }
     if p.clip_skip > 1 and model.family == "sd15":
         spec["encoder_layer"] = str(p.clip_skip)
@@ -118,7 +118,7 @@ def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
         "ss_clip_skip": p.clip_skip,
         "ss_max_token_length": None if p.max_token_length == 75 else p.max_token_length,
         "ss_cache_latents": True,
-        "ss_zero_terminal_snr": bool(model.scheduler.get("rescale_betas_zero_snr")),
+        "ss_zero_terminal_snr": model.zero_terminal_snr,
     }
 
 

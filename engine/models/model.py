@@ -79,9 +79,14 @@ class DiffusionModel(ABC):
         return self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
 
     @property
-    def prediction(self) -> str:
+    def prediction_type(self) -> str:
         """`epsilon` or `v_prediction`."""
         return str(self.scheduler.get("prediction_type", "epsilon"))
+
+    @property
+    def zero_terminal_snr(self) -> bool:
+        """Whether the last timestep is pure noise (Lin et al. 2023); the noise schedule is then the rescaled one."""
+        return bool(self.scheduler.get("rescale_betas_zero_snr"))
 
     @abstractmethod
     def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:

@@ -54,7 +54,7 @@ class Loss:
         self.weights = torch.ones_like(self.alphas)
         if params.min_snr_gamma:
             ratio = weighting.snr(self.alphas)
-            self.weights = weighting.min_snr(ratio, params.min_snr_gamma, model.prediction)
+            self.weights = weighting.min_snr(ratio, params.min_snr_gamma, model.prediction_type)
 
     @property
     def timesteps(self) -> int:
@@ -77,7 +77,7 @@ class Loss:
         timesteps = torch.tensor([d.timestep for d in draws], device=device)
         noisy = noise.add_noise(latents, added, self.alphas, timesteps).to(self.model.dtype)
         target = added
-        if self.model.prediction == "v_prediction":
+        if self.model.prediction_type == "v_prediction":
             target = noise.velocity(latents, added, self.alphas, timesteps)
         predicted = self.model.predict(noisy, timesteps, embedding, frames)
         return (predicted.float() - target).square().mean(dim=(1, 2, 3)), timesteps

@@ -28,7 +28,7 @@ def model(base: Path) -> DiffusionModel:
 
 
 def test_facts_come_from_the_configs(model: DiffusionModel) -> None:
-    assert (model.vae_factor, model.size_multiple, model.prediction) == (4, 8, "epsilon")
+    assert (model.vae_factor, model.size_multiple, model.prediction_type) == (4, 8, "epsilon")
     assert not any(p.requires_grad for p in model.unet.parameters())
 
 

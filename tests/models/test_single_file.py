@@ -144,7 +144,7 @@ def test_a_file_gives_the_numbers_that_are_in_it(
 ) -> None:
     path, (unet, vae, text) = small
     model = load(path)
-    assert (model.family, model.prediction, model.vae_factor) == ("sd15", "epsilon", 8)
+    assert (model.family, model.prediction_type, model.vae_factor) == ("sd15", "epsilon", 8)
     assert not any(p.requires_grad or p.is_meta for p in [*model.unet.parameters(), *model.vae.parameters()])
     noisy, times, words = torch.randn(1, 4, 16, 16), torch.tensor([500]), torch.randn(1, 77, 768)
     ids = torch.arange(77)[None]
