@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.protocol import PROTOCOL
+from engine.protocol import PROTOCOL, datasets
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.records import (
@@ -126,12 +126,14 @@ class SetRepeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckParams(msgspec.Struct, frozen=True, kw_only=True):
-    """A dataset as it would be baked with `params` (a plain mapping, the defaults where it says nothing)."""
+    """A dataset as it would be baked with `params` (a plain mapping, the defaults where it says nothing) on
+    `base` (a name or path; "" leaves out what depends on it)."""
 
     path: str
     reg: str = ""
     params: dict[str, Any] = {}
     trigger: str = ""
+    base: str = ""
 
 
 class FindingsParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,12 +165,14 @@ class CropParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PictureParams(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture scaled to fit `width` × `height` pixels; `file` is relative to `root` and must lie inside it."""
+    """A picture scaled to fit `width` × `height` pixels; `file` is relative to `root` and must lie inside it.
+    As rows of pixels, or as a file for terminals that draw files."""
 
     root: str
     file: str
     width: int
     height: int
+    encoding: Literal["raw", "png", "jpeg"] = "raw"
 
 
 class EstimateParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +251,24 @@ METHODS: dict[str, Method] = {
     "dataset.fix": Method(FixParams, FixReport),
     "dataset.undo_fix": Method(PathParams, FixReport),
     "dataset.crop": Method(CropParams, CropReport),
+    "dataset.summary": Method(PathParams, DatasetSummary),
+    "dataset.add": Method(datasets.AddParams, datasets.AddReport),
+    "dataset.remove": Method(datasets.ImagesParams, datasets.ChangeReport),
+    "dataset.undo": Method(datasets.UndoParams, datasets.UndoReport),
+    "dataset.history": Method(PathParams, list[datasets.Change]),
+    "dataset.mark": Method(datasets.MarkParams, datasets.RowsReport),
+    "dataset.repeat": Method(datasets.RepeatParams, datasets.RowsReport),
+    "dataset.flip": Method(datasets.FlipParams, datasets.RowsReport),
+    "dataset.mirror": Method(datasets.MirrorParams, datasets.ChangeReport),
+    "dataset.split": Method(datasets.SplitParams, datasets.ChangeReport),
+    "dataset.plan": Method(datasets.PlanParams, datasets.PlanTable),
+    "dataset.set_crop": Method(datasets.SetCrop, datasets.RowsReport),
+    "dataset.suggest_crops": Method(datasets.SuggestParams, datasets.Suggestions),
+    "dataset.export": Method(datasets.ExportParams, datasets.ExportReport),
+    "dataset.sheet": Method(datasets.SheetParams, datasets.SheetReport),
+    "dataset.pictures": Method(datasets.PicturesParams, datasets.Pictures),
+    "dataset.cancel": Method(datasets.CancelParams, Empty),
+    "reg.submit": Method(datasets.RegParams, RunRow),
     "picture": Method(PictureParams, Picture),
     "models.list": Method(Empty, list[ModelRow]),
     "presets.list": Method(Empty, list[PresetRow]),

@@ -28,14 +28,17 @@ as plain RGB, under the right ending, as UTF-8."""
 class Crop(Record, frozen=True):
     """The part of a picture that trains: `box` (left, top, right, bottom) in pixels of the upright picture, which was
     `of` (width, height) large when it was cropped for pictures of `size`; `mode` says how the box was found, `faces`
-    how many were seen, `cuts_face` that one of them is not whole in the box."""
+    how many were seen, `cuts_face` that one of them is not whole in the box. `point` is where a person put its middle;
+    `accepted` that a person has looked at it: both outlive a batch crop."""
 
     box: tuple[int, int, int, int]
     size: tuple[int, int]
     of: tuple[int, int]
-    mode: CropMode = "center"
+    mode: Literal["center", "focus", "point", "manual"] = "center"
     faces: int = 0
     cuts_face: bool = False
+    point: tuple[int, int] | None = None
+    accepted: bool = False
 
     @property
     def enlargement(self) -> float:
@@ -48,7 +51,8 @@ class ImageRow(Record, frozen=True, omit_defaults=True):
 
     `name` is relative to the dataset folder, sizes are pixels after EXIF rotation, `repeat` is what applies
     (None: the bake's global repeat), `own_repeat` what the user set for this image, `problem` a code of
-    `errors.SENTENCES` or "".
+    `errors.SENTENCES` or "". `marks` are its letters; with `flip` it also trains mirrored, `flip_repeat` times (None:
+    as often as itself).
     """
 
     name: str
@@ -60,10 +64,14 @@ class ImageRow(Record, frozen=True, omit_defaults=True):
     own_repeat: int | None = None
     problem: str = ""
     crop: Crop | None = None
+    marks: str = ""
+    flip: bool = False
+    flip_repeat: int | None = None
 
 
 class DatasetSummary(Record, frozen=True):
-    """An opened dataset: its rows come by `dataset.rows`. `findings` are dataset-wide problems."""
+    """An opened dataset: its rows come by `dataset.rows`. `findings` are dataset-wide problems. Not `complete`: the
+    files are counted and not yet read, and `dataset.summary` tells more once all rows have come."""
 
     path: str
     images: int
@@ -71,6 +79,7 @@ class DatasetSummary(Record, frozen=True):
     readable: int = 0
     reg: str = ""
     findings: list[ErrorInfo] = []
+    complete: bool = True
 
 
 class DatasetPage(Record, frozen=True):
@@ -100,7 +109,8 @@ class TagTable(Record, frozen=True):
 
 
 class Picture(Record, frozen=True):
-    """Raw pixels for the terminal: zlib-compressed RGB rows, `width` × `height` × 3 bytes when inflated."""
+    """Pixels for the terminal: zlib-compressed RGB rows, `width` × `height` × 3 bytes when inflated, or the PNG or JPEG
+    file that was asked for."""
 
     width: int
     height: int
