@@ -6,11 +6,13 @@ carried out by the method `action_name` of its owner: the app, a section's scree
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from textual.binding import Binding
 
+from lorabake_tui.action import Action, key_label, key_labels
 from lorabake_tui.i18n import N_
+from lorabake_tui.keys_dataset import DATASET, FINDINGS, PLAN, REVIEW, SETTINGS
+
+__all__ = ["SECTIONS", "TABLE", "Action", "bindings", "find", "key_label", "key_labels"]
 
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("dataset", N_("Dataset")),
@@ -21,38 +23,6 @@ SECTIONS: tuple[tuple[str, str], ...] = (
     ("results", N_("Results")),
 )
 """Section → title, in the order of the work; the key of a section is its place, 1 to 6."""
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing a key can do. `keys` are Textual key names separated by commas, the first is the one shown.
-
-    `footer` ranks the hint in the footer (1 comes first and is dropped last, 0 is never shown there);
-    `palette` is false for what makes no sense away from its key, such as moving the cursor.
-    """
-
-    id: str
-    keys: str
-    verb: str
-    help: str
-    footer: int = 0
-    palette: bool = True
-    priority: bool = False
-
-    @property
-    def section(self) -> str:
-        """`app`, `list`, or one of the six sections."""
-        return self.id.partition(".")[0]
-
-    @property
-    def name(self) -> str:
-        """The part after the section; the handler is `action_<name>`."""
-        return self.id.partition(".")[2]
-
-    @property
-    def key(self) -> str:
-        """The key as a person reads it."""
-        return key_label(self.keys.split(",")[0])
 
 
 APP: tuple[Action, ...] = (
@@ -103,33 +73,6 @@ CONFIRM: tuple[Action, ...] = (Action("confirm.yes", "y", N_("Yes"), N_("Do it."
 HELP: tuple[Action, ...] = (
     Action("help.scroll", "space", N_("Page down"), N_("Show the next page."), palette=False),
     Action("help.close", "question_mark,q", N_("Close"), N_("Close the help."), palette=False),
-)
-
-DATASET: tuple[Action, ...] = (
-    Action("dataset.open", "o", N_("Open"), N_("Open a folder of images as the dataset."), footer=5),
-    Action("dataset.open_sample", "O", N_("Sample"), N_("Open the sample dataset that comes with LoRABake.")),
-    Action("dataset.edit", "e", N_("Caption"), N_("Edit the caption of the image under the cursor."), footer=1),
-    Action("dataset.editor", "E", N_("Editor"), N_("Edit the caption in $EDITOR.")),
-    Action(
-        "dataset.repeat",
-        "r",
-        N_("Repeat"),
-        N_("Give the marked images, or the one under the cursor, a repeat of their own; nothing takes it away."),
-        footer=2,
-    ),
-    Action("dataset.mark", "space", N_("Mark"), N_("Mark the image, or unmark it, and go on to the next."), footer=3),
-    Action("dataset.mark_all", "a", N_("Mark all"), N_("Mark all images shown; again unmarks them.")),
-    Action(
-        "dataset.filter",
-        "slash",
-        N_("Filter"),
-        N_("Show only images whose name or caption holds these words; `tag:x` asks for the whole tag x."),
-        footer=4,
-    ),
-    Action("dataset.clear", "escape", N_("Clear"), N_("Take the filter away, then the marks."), palette=False),
-    Action("dataset.next_problem", "n", N_("Next problem"), N_("Go to the next image that something is wrong with.")),
-    Action("dataset.previous_problem", "N", N_("Previous problem"), N_("Go to the one before.")),
-    Action("dataset.bake", "b", N_("Bake"), N_("Go on to the parameters of a bake of this dataset."), footer=6),
 )
 
 TAGS: tuple[Action, ...] = (
@@ -240,6 +183,10 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "confirm": CONFIRM,
     "help": HELP,
     "picture": PICTURE,
+    "review": REVIEW,
+    "findings": FINDINGS,
+    "plan": PLAN,
+    "settings": SETTINGS,
     "dataset": DATASET,
     "tags": TAGS,
     "params": PARAMS,
@@ -248,52 +195,6 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "results": RESULTS,
 }
 """Owner → its actions. A key is unique within a section together with `app` and `list`."""
-
-_LABELS = {
-    "question_mark": "?",
-    "colon": ":",
-    "slash": "/",
-    "space": "space",
-    "full_stop": ".",
-    "comma": ",",
-    "plus": "+",
-    "minus": "-",
-    "equals_sign": "=",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-    "up": "↑",
-    "down": "↓",
-    "left": "←",
-    "right": "→",
-    "pagedown": "PgDn",
-    "pageup": "PgUp",
-    "home": "Home",
-    "end": "End",
-    "enter": "Enter",
-    "escape": "Esc",
-    "tab": "Tab",
-    "backspace": "Bksp",
-    "delete": "Del",
-    "f1": "F1",
-}
-
-
-def key_label(key: str) -> str:
-    """A Textual key name as a person reads it: `question_mark` → `?`, `ctrl+q` → `^q`, `G` → `G`."""
-    if key in _LABELS:
-        return _LABELS[key]
-    if key.startswith("ctrl+"):
-        return "^" + key_label(key[5:])
-    if key.startswith("shift+"):
-        return "Shift+" + key_label(key[6:])
-    return key
-
-
-def key_labels(action: Action) -> str:
-    """All keys of an action, for help pages: `j ↓`."""
-    return " ".join(key_label(key) for key in action.keys.split(","))
 
 
 def bindings(owner: str) -> list[Binding]:
