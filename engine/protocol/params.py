@@ -253,7 +253,84 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             lt=1,
         ),
     ] = 0.0
+    rank_dropout: Annotated[
+        float,
+        _knob(
+            "Rank dropout",
+            "Share of the LoRA's ranks switched off at random for each picture, the others turned up to make good. "
+            "Stronger against overfitting than network dropout. 0 to 0.3; too high: the likeness comes slowly.",
+            "Network",
+            "network_args rank_dropout",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
+    module_dropout: Annotated[
+        float,
+        _knob(
+            "Module dropout",
+            "Chance of each adapted layer to be left out of a batch, so that no layer carries everything. 0 to 0.3; "
+            "too high: learning is weak.",
+            "Network",
+            "network_args module_dropout",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
+    scale_weight_norms: Annotated[
+        float,
+        _knob(
+            "Weight-norm limit",
+            "After each step, layers whose change of the model has grown longer than this are scaled back to it. "
+            "Keeps LoRAs mixable and tames overfitting. 1 is usual; too low: nothing is learned; 0 turns it off.",
+            "Network",
+            "scale_weight_norms",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0.0
+    use_dora: Annotated[
+        bool,
+        _knob(
+            "DoRA",
+            "Also learns how strongly each input of a layer counts (DoRA), apart from the direction. Often better "
+            "likeness at small dims; steps take longer. ComfyUI and A1111 read the file; diffusers drops that part.",
+            "Network",
+            "network_args dora_wd",
+        ),
+    ] = False
     # -- captions ---------------------------------------------------------------------------------------------
+    caption_prefix: Annotated[
+        str,
+        _knob(
+            "Caption prefix",
+            "Put in front of every caption in training, with a space between; a trigger word and a comma, for "
+            "example. The caption files stay as they are.",
+            "Captions",
+            "caption_prefix",
+            max_length=500,
+        ),
+    ] = ""
+    caption_suffix: Annotated[
+        str,
+        _knob(
+            "Caption suffix",
+            "Put behind every caption in training, with a space between.",
+            "Captions",
+            "caption_suffix",
+            max_length=500,
+        ),
+    ] = ""
+    enable_wildcard: Annotated[
+        bool,
+        _knob(
+            "Wildcards",
+            "Of a caption with several lines a random one trains, and {red|blue} stands for one of its choices, anew "
+            "each time an image is seen; {{ and }} are plain braces. Off: the first line trains as it is.",
+            "Captions",
+            "enable_wildcard",
+        ),
+    ] = False
     shuffle_caption: Annotated[
         bool,
         _knob(
@@ -277,6 +354,18 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=100,
         ),
     ] = 0
+    keep_tokens_separator: Annotated[
+        str,
+        _knob(
+            "Keep separator",
+            "A mark in the captions, ||| for example: what stands before it is kept in front when tags are shuffled "
+            "or dropped, and what stands behind a second one is kept at the end. Takes the place of keep_tokens where"
+            " a caption has it. The mark itself never trains.",
+            "Captions",
+            "keep_tokens_separator",
+            max_length=20,
+        ),
+    ] = ""
     caption_dropout_rate: Annotated[
         float,
         _knob(
@@ -289,6 +378,19 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=1,
         ),
     ] = 0.0
+    caption_dropout_every_n_epochs: Annotated[
+        int,
+        _knob(
+            "Captionless epochs",
+            "Every so many epochs, all images train without their captions. 0 turns it off; 1 would never use a "
+            "caption.",
+            "Captions",
+            "caption_dropout_every_n_epochs",
+            unit="epochs",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
     caption_tag_dropout_rate: Annotated[
         float,
         _knob(
@@ -301,6 +403,42 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=1,
         ),
     ] = 0.0
+    token_warmup_step: Annotated[
+        float,
+        _knob(
+            "Tag warm-up",
+            "Captions begin with few tags and have all of theirs after this part of the bake: below 1 a share of all "
+            "optimizer steps, from 1 on a number of steps. 0 turns it off.",
+            "Captions",
+            "token_warmup_step",
+            unit="share or steps",
+            ge=0,
+            le=100000,
+        ),
+    ] = 0.0
+    token_warmup_min: Annotated[
+        int,
+        _knob(
+            "Tags at the start",
+            "With how many tags, beside the kept ones, a tag warm-up begins. No effect without it.",
+            "Captions",
+            "token_warmup_min",
+            unit="tags",
+            ge=0,
+            le=100,
+        ),
+    ] = 1
+    secondary_separator: Annotated[
+        str,
+        _knob(
+            "Secondary separator",
+            "A mark that becomes a comma at the very end, ;;; for example: tags joined by it are shuffled and dropped"
+            " as one.",
+            "Captions",
+            "secondary_separator",
+            max_length=20,
+        ),
+    ] = ""
     max_token_length: Annotated[
         TokenLength,
         _knob(
@@ -454,6 +592,17 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "Small pictures get a small bucket instead of being enlarged, which would blur them.",
             "Pictures",
             "bucket_no_upscale",
+        ),
+    ] = False
+    flip_aug: Annotated[
+        bool,
+        _knob(
+            "Mirror at random",
+            "Each time an image is seen it is mirrored with a chance of one half, which makes few pictures go "
+            "further. Not for what is not the same on both sides: a scar, a parting, writing. Single images can be "
+            "told otherwise.",
+            "Pictures",
+            "flip_aug",
         ),
     ] = False
     # -- machine ----------------------------------------------------------------------------------------------
