@@ -17,6 +17,7 @@ from engine.dataset.scan import Dataset, scan
 from engine.protocol import fields
 from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.messages import EstimateParams
+from engine.protocol.notices import Setting, notices_of
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Estimate
 
@@ -55,7 +56,7 @@ def estimate(
         reg = scan(Path(request.reg))
     plan = make_plan(dataset, reg, params)
     return of_plan(plan, params, base=request.base, device=device, notices=[
-        *fields.notices(params, base.family, reg=reg is not None),
+        *notices_of(params, Setting(family=base.family, reg=reg is not None)),
         *_dataset_notices(plan, reg, params),
     ])  # fmt: skip
 

@@ -59,6 +59,24 @@ SENTENCES: dict[str, Sentence] = {
         "Rename one of them.",
     ),
     "path_outside": Sentence("{path} lies outside {root}.", "Only files inside that folder can be used here."),
+    # filters; {place} and {end} are positions in the filter
+    "filter_unclosed": Sentence("{what} at place {place} is never closed.", "Close it, or put the words in quotes."),
+    "filter_expected": Sentence(
+        "{what} at place {place} does not belong there.", "A word or a (…) is missing beside AND, OR or NOT."
+    ),
+    "filter_field": Sentence("There is no field {what}: (place {place}).", "Did you mean {nearest}:?"),
+    "filter_value": Sentence(
+        "{field}: at place {place} does not take “{what}”.",
+        "Numbers are written 20, >20 or 5..9, a score score:tag>0.5; `*` stands for anything.",
+    ),
+    "filter_regex": Sentence(
+        "The regular expression at place {place} is not understood: {reason}.",
+        "Quotes search for the signs as they are.",
+    ),
+    "filter_slow": Sentence(
+        "The regular expression /{what}/ at place {place} takes too long.", "Write it without nested repetitions."
+    ),
+    "filter_long": Sentence("The filter is longer than {limit} signs.", "Save parts of it, or use `*`."),
     # the dataset's doctor
     "image_damaged": Sentence(
         "{file} can be decoded, but its checksum is wrong: parts of it are damaged.", "Look at it, or get it again."
@@ -158,6 +176,10 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "notice_noise_both": Sentence(
         "noise_offset and multires noise are both on; both are applied.", "Use one of the two."
+    ),
+    "notice_bucket_cap": Sentence(
+        "max_bucket_reso = {value} at resolution {resolution} makes every picture that is not square smaller.",
+        "Set it to twice the resolution, or to 0.",
     ),
     "notice_prodigy_rate": Sentence(
         "{name} = {value}, and Prodigy finds the learning rate itself: its rate is multiplied by this.",

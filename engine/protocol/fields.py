@@ -1,4 +1,4 @@
-"""`BakeParams` as data: the list of fields with their facts, parsing one value from text, validating, notices.
+"""`BakeParams` as data: the list of fields with their facts, parsing one value from text, validating.
 
 Every surface (form, `--set`, TOML, help pages) goes through here, so that all of them say the same.
 """
@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 from msgspec import inspect as mi
 
-from engine.protocol.errors import EngineError, ErrorInfo, describe
+from engine.protocol.errors import EngineError
 from engine.protocol.params import UNBUILT, BakeParams
 
 _TRUE = frozenset({"true", "yes", "on", "1", "是", "开"})
@@ -177,56 +177,3 @@ def changed(params: BakeParams, reference: BakeParams | None = None) -> dict[str
     """The fields whose value differs from `reference` (the defaults when None)."""
     reference = reference or BakeParams()
     return {n: getattr(params, n) for n in fields() if getattr(params, n) != getattr(reference, n)}
-
-
-def notices(params: BakeParams, family: str, *, reg: bool = False) -> list[ErrorInfo]:
-    """Sentences about settings that have no effect, contradict each other, or are known to do harm."""
-    p = params
-    found = [
-        ("notice_no_effect", p.clip_skip != 1 and family == "sdxl", "clip_skip", "SDXL"),
-        (
-            "notice_no_effect",
-            p.conv_dim == 0 and p.conv_alpha != fields()["conv_alpha"].default,
-            "conv_alpha",
-            "conv_dim = 0",
-        ),
-        (
-            "notice_no_effect",
-            p.multires_noise_iterations == 0
-            and p.multires_noise_discount != fields()["multires_noise_discount"].default,
-            "multires_noise_discount",
-            "multires_noise_iterations = 0",
-        ),
-        (
-            "notice_no_effect",
-            p.keep_tokens > 0 and not p.shuffle_caption and p.caption_tag_dropout_rate == 0,
-            "keep_tokens",
-            "shuffle_caption = false",
-        ),
-        (
-            "notice_no_effect",
-            p.lr_scheduler != "cosine_with_restarts"
-            and p.lr_scheduler_cycles != fields()["lr_scheduler_cycles"].default,
-            "lr_scheduler_cycles",
-            f"lr_scheduler = {p.lr_scheduler}",
-        ),
-        (
-            "notice_no_effect",
-            not reg and p.prior_loss_weight != fields()["prior_loss_weight"].default,
-            "prior_loss_weight",
-            "reg = none",
-        ),
-    ]
-    rows = [describe(code, name=name, because=because) for code, hit, name, because in found if hit]
-    if p.noise_offset > 0.2:
-        rows.append(describe("notice_noise_offset", value=p.noise_offset))
-    if p.noise_offset and p.multires_noise_iterations:
-        rows.append(describe("notice_noise_both"))
-    if p.optimizer == "Prodigy":
-        rates = {"unet_lr": p.unet_lr, "text_encoder_lr": p.text_encoder_lr}
-        rows += [describe("notice_prodigy_rate", name=n, value=v) for n, v in rates.items() if v not in (0, 1)]
-        if p.lr_scheduler == "cosine_with_restarts":
-            rows.append(describe("notice_prodigy_restarts"))
-    if p.unet_lr == 0 and p.text_encoder_lr == 0:
-        rows.append(describe("nothing_to_train"))
-    return rows

@@ -21,8 +21,8 @@ from engine.models.load import load_model
 from engine.models.model import DiffusionModel, Posterior
 from engine.protocol import events
 from engine.protocol.errors import EngineError
-from engine.protocol.fields import notices
 from engine.protocol.journal import JournalWriter
+from engine.protocol.notices import Setting, notices_of
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Job, ManifestEntry
 from engine.runs.folder import RunFolder, safe_name
@@ -234,5 +234,5 @@ def _told(
 
 
 def _tell_notices(job: Job, family: str, plan: BakePlan, journal: JournalWriter) -> None:
-    for info in notices(job.params, family, reg=plan.reg.used > 0):
+    for info in notices_of(job.params, Setting(family=family, reg=plan.reg.used > 0)):
         journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)

@@ -14,6 +14,7 @@ from engine import presets
 from engine.presets import MAX_REPEAT, bases, broken_presets, derived_repeat, list_presets, resolve, shipped_dir
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
+from engine.protocol.notices import Setting, notices_of
 from engine.protocol.params import UNBUILT
 from engine.protocol.records import ModelRow
 
@@ -44,7 +45,7 @@ def test_every_theme_has_both_families() -> None:
 def test_a_preset_is_valid_and_says_nothing_without_effect(path: Path) -> None:
     preset = next(preset for preset in list_presets() if preset.name == path.stem)
     params = fields.build(preset.params)
-    assert fields.notices(params, preset.family) == []
+    assert notices_of(params, Setting(family=preset.family)) == []
     assert path.stem == f"{preset.theme}.{preset.family}"
     assert preset.views > 0
     assert preset.title

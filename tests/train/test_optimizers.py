@@ -174,16 +174,3 @@ def test_adafactor_takes_our_rate() -> None:
     update = g / np.sqrt(rows * columns / rows.mean())
     update /= max(1.0, float(np.sqrt((update**2).mean())))
     assert np.allclose(weight.detach().numpy(), before - 0.1 * update, atol=1e-6)
-
-
-def test_notices_of_prodigy() -> None:
-    def told(**params: Any) -> list[str]:
-        return [row.message for row in fields.notices(fields.build({"optimizer": "Prodigy"}, params), "sd15")]
-
-    right = {"unet_lr": 1.0, "text_encoder_lr": 0.0}
-    assert told(**right) == []
-    assert told(**right | {"text_encoder_lr": 1.0, "lr_scheduler": "constant"}) == []
-    assert [m.split(",")[0] for m in told()] == ["unet_lr = 0.0001", "text_encoder_lr = 5e-05"]
-    restarts = told(**right | {"lr_scheduler": "cosine_with_restarts"})
-    assert len(restarts) == 1
-    assert "cosine_with_restarts" in restarts[0]
