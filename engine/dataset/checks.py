@@ -16,9 +16,10 @@ import msgspec
 
 from engine.dataset import captions, duplicates
 from engine.dataset.encodings import guess
-from engine.dataset.facts import Facts, Tell, examine
+from engine.dataset.facts import Facts, examine
 from engine.dataset.plan import BakePlan, Item, make_plan
 from engine.dataset.scan import Dataset, ImageFile
+from engine.dataset.tell import Tell, silent
 from engine.dataset.tokens import about_tokens
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.params import BakeParams
@@ -66,7 +67,7 @@ def diagnose(
     params: BakeParams,
     *,
     trigger: str = "",
-    tell: Tell = lambda done, total: None,
+    tell: Tell = silent,
 ) -> Diagnosis:
     """Decode and judge every image and caption, as a bake with `params` would take them."""
     total = len(dataset.images) + len(reg.images if reg else ())

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.dataset import captions, sidecar
 from engine.dataset.buckets import Box, Fit, Size, cover, within
-from engine.dataset.facts import Tell
 from engine.dataset.focus import FaceFinder, Subject, subject
 from engine.dataset.names import inside, printable
 from engine.dataset.pixels import load_rgb, upright_rgb
 from engine.dataset.scan import Dataset, ImageFile
+from engine.dataset.tell import Tell, silent
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.files import atomic_write
 from engine.protocol.records import Crop, CropMode, Finding
@@ -128,7 +128,7 @@ def crop(
     size: Size,
     mode: CropMode = "center",
     finder: FaceFinder | None = None,
-    tell: Tell = lambda done, total: None,
+    tell: Tell = silent,
 ) -> list[Finding]:
     """Crop the images to the shape of `size`, around their middle or (`focus`) their subject; unreadable ones are
     passed over, and named when looking for the subject found it out.
@@ -178,7 +178,7 @@ def export(
     dataset: Dataset,
     images: Sequence[ImageFile],
     folder: Path,
-    tell: Tell = lambda done, total: None,
+    tell: Tell = silent,
 ) -> tuple[int, list[Finding]]:
     """Write the cropped pictures at their size, with captions and repeats, into `folder`; how many, and what failed.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,15 +18,13 @@ from engine.dataset.decode import load, open_image, orientation
 from engine.dataset.names import printable
 from engine.dataset.pixels import flat_rgb, upright
 from engine.dataset.scan import Dataset, ImageFile
+from engine.dataset.tell import Tell, silent
 from engine.home import cache_dir
 from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.files import make_private_dir
 
 if TYPE_CHECKING:
     from PIL import Image
-
-Tell = Callable[[int, int], None]
-"""Told (done, total) now and then."""
 
 _VERSION = 1
 _WORKERS = 3
@@ -57,7 +54,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     thumb: bytes = b""
 
 
-def examine(dataset: Dataset, tell: Tell = lambda done, total: None) -> dict[str, Facts]:
+def examine(dataset: Dataset, tell: Tell = silent) -> dict[str, Facts]:
     """The facts of every image by its name; files that did not change since the last time are not decoded again."""
     cache = _cache_path(dataset.path)
     known = _read(cache)

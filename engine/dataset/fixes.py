@@ -14,15 +14,16 @@ from typing import Any
 
 import msgspec
 
-from engine.dataset import captions, sidecar
+from engine.dataset import captions
 from engine.dataset.checks import FIXES, SUFFIXES, Diagnosis
 from engine.dataset.decode import load, open_image, orientation
 from engine.dataset.edits import Edit, Edits, editing
 from engine.dataset.encodings import guess
-from engine.dataset.facts import Tell
-from engine.dataset.names import printable, to_name
+from engine.dataset.names import printable
 from engine.dataset.pixels import flat_rgb, upright
 from engine.dataset.scan import ImageFile
+from engine.dataset.tell import Tell, silent
+from engine.dataset.undo import follow, take_back
 from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.records import Finding, Fix, Fixed, FixReport
 
@@ -45,7 +46,7 @@ def fix(
     *,
     codes: Sequence[str] = (),
     files: Sequence[str] = (),
-    tell: Tell = lambda done, total: None,
+    tell: Tell = silent,
 ) -> FixReport:
     """Mend every fixable finding, or only those of the named codes and images; one batch, undone as one.
 
@@ -73,26 +74,13 @@ def fix(
     return FixReport(count=len(done), files=done[:_NAMED], failed=failed[:_NAMED])
 
 
-def undo(root: Path, tell: Tell = lambda done, total: None) -> FixReport:
+def undo(root: Path, tell: Tell = silent) -> FixReport:
     """Take back the youngest round of fixes; files changed since are left alone and named in `failed`.
 
     Raises EngineError `undo_nothing`, `dataset_busy`, `path_outside` or `dataset_unwritable`.
     """
-    done: list[Fixed] = []
-    failed: list[Finding] = []
-    with editing(root) as edits:
-        batch = edits.last()
-        if not batch:
-            raise EngineError("undo_nothing", path=printable(str(root)))
-        for edit in batch:
-            try:
-                if edits.undo(edit):
-                    _follow(root, edit.made, edit.file)
-                    done.append(_undone(edit))
-            except EngineError as error:
-                failed.append(_failure(edit.name, error.info))
-            tell(len(done) + len(failed), len(batch))
-        edits.close_undone(batch[0].batch)
+    _, edits, failed = take_back(root, "fix", tell)
+    done = [_undone(edit) for edit in edits]
     return FixReport(count=len(done), files=done[:_NAMED], failed=failed[:_NAMED])
 
 
@@ -167,7 +155,7 @@ def _apply(edits: Edits, work: _Work, data: bytes | None, diagnosis: Diagnosis) 
             edits.replace(path, data, target, list(fixes))
             if target != path:
                 old, new = path.relative_to(edits.root), target.relative_to(edits.root)
-                _follow(edits.root, os.fsencode(old), os.fsencode(new))
+                follow(edits.root, os.fsencode(old), os.fsencode(new))
     except EngineError as error:
         return error.info
     except OSError as error:
@@ -193,10 +181,3 @@ def _decode(edits: Edits, image: Path) -> None:
     if reading is None:
         raise EngineError("caption_undecodable", file=printable(path.name))
     edits.replace(path, reading.text.encode("utf-8"), path, ["decode"])
-
-
-def _follow(root: Path, before: bytes, after: bytes) -> None:
-    """An image's repeat and crop follow it to its new name."""
-    old, new = to_name(os.fsdecode(before)), to_name(os.fsdecode(after))
-    if before and old != new:
-        sidecar.move(root, old, new)

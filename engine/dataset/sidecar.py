@@ -1,6 +1,7 @@
-"""LoRABake's own facts about a dataset, in `<dataset>/.lorabake/dataset.json`: repeats and crops of single images.
+"""LoRABake's own facts about a dataset, in `<dataset>/.lorabake/dataset.json`: repeats, crops, marks, mirrored views.
 
-Every change is one atomic write under a lock, so two viewers never lose each other's work.
+Every change is one atomic write under a lock, so two viewers never lose each other's work. How a change is taken
+back, `edits` knows.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,12 +25,33 @@ MAX_REPEAT = 5000
 _threads = threading.Lock()
 
 
-class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
-    """By image name: `repeats`, its own repeat (0 leaves the image out of bakes), and `crops`, the part that trains."""
+Repeat = Annotated[int, msgspec.Meta(ge=0, le=MAX_REPEAT)]
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By image name: `repeats`, its own repeat (0 leaves the image out of bakes), `crops`, the part that trains,
+    `flips`, how often it trains mirrored as well (None: as often as itself), `marks`, its letters, and `linked`, where
+    a file that was added in place really lies. `folder_repeats` are by folder ("." for the top), `mark_repeats` by
+    letter."""
 
     version: int = 1
-    repeats: dict[str, Annotated[int, msgspec.Meta(ge=0, le=MAX_REPEAT)]] = {}
+    repeats: dict[str, Repeat] = {}
     crops: dict[str, Crop] = {}
+    flips: dict[str, Repeat | None] = {}
+    marks: dict[str, str] = {}
+    folder_repeats: dict[str, Repeat] = {}
+    mark_repeats: dict[str, Repeat] = {}
+    linked: dict[str, str] = {}
+
+
+BY_IMAGE = ("repeats", "crops", "flips", "marks", "linked")
+"""The tables that are keyed by the name of an image."""
+
+Facts = Mapping[str, Mapping[str, Any]]
+"""Table → name → value, `ABSENT` for none."""
+
+ABSENT = "absent"
+"""Stands for no entry, since None means something in `flips`; no table holds this word as a value."""
 
 
 # Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
@@ -72,7 +94,7 @@ def set_repeat(dataset: Path, images: list[str], repeat: int | None) -> None:
                 repeats[name] = repeat
         return msgspec.structs.replace(before, repeats=dict(sorted(repeats.items())))
 
-    _change(dataset, changed)
+    change(dataset, changed)
 
 
 def set_crops(dataset: Path, crops: Mapping[str, Crop | None]) -> None:
@@ -82,23 +104,38 @@ def set_crops(dataset: Path, crops: Mapping[str, Crop | None]) -> None:
         after = {name: crop for name, crop in {**before.crops, **crops}.items() if crop is not None}
         return msgspec.structs.replace(before, crops=dict(sorted(after.items())))
 
-    _change(dataset, changed)
+    change(dataset, changed)
 
 
 def move(dataset: Path, old: str, new: str) -> None:
     """What is known of the image `old` is known of `new` from now on; raises EngineErrors as `set_repeat` does."""
 
     def changed(before: Sidecar) -> Sidecar:
-        return msgspec.structs.replace(
-            before,
-            repeats={new if name == old else name: repeat for name, repeat in before.repeats.items()},
-            crops={new if name == old else name: crop for name, crop in before.crops.items()},
-        )
+        tables = {
+            table: {new if name == old else name: value for name, value in getattr(before, table).items()}
+            for table in BY_IMAGE
+        }
+        return msgspec.structs.replace(before, **tables)
 
-    _change(dataset, changed)
+    change(dataset, changed)
 
 
-def _change(dataset: Path, changed: Callable[[Sidecar], Sidecar]) -> None:
+def current(kept: Sidecar, facts: Facts) -> dict[str, dict[str, Any]]:
+    """What stands now in the places that `facts` would change."""
+    return {table: {name: getattr(kept, table).get(name, ABSENT) for name in values} for table, values in facts.items()}
+
+
+def with_facts(kept: Sidecar, facts: Facts) -> Sidecar:
+    """The facts with these values in their places; raises msgspec.ValidationError for a value that cannot be one."""
+    plain = msgspec.to_builtins(kept)
+    for table, values in facts.items():
+        merged = {**plain.get(table, {}), **{name: msgspec.to_builtins(value) for name, value in values.items()}}
+        plain[table] = dict(sorted((name, value) for name, value in merged.items() if value != ABSENT))
+    return msgspec.convert(plain, Sidecar)
+
+
+def change(dataset: Path, changed: Callable[[Sidecar], Sidecar]) -> None:
+    """Replace the facts by what `changed` makes of them; raises EngineErrors as `set_repeat` does."""
     path = sidecar_path(dataset)
     lock = Lock(path.parent / "lock")
     for part in (path.parent, path, lock.path):

@@ -17,7 +17,7 @@ from engine.protocol.wire import MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
     from engine.dataset.checks import Diagnosis
-    from engine.dataset.facts import Tell
+    from engine.dataset.tell import Tell
 
 _PAGE_BYTES = MAX_EVENT_BYTES * 8
 _TELL_SECONDS = 0.2

@@ -225,7 +225,7 @@ class SuggestParams(msgspec.Struct, frozen=True, kw_only=True):
     face_model: str = ""
 
 
-class Suggestion(Record, frozen=True):
+class CropChoice(Record, frozen=True):
     """A crop that could be: around all faces, one of them, what stands out, or the middle."""
 
     why: Literal["faces", "face", "salient", "center"]
@@ -233,13 +233,13 @@ class Suggestion(Record, frozen=True):
     cuts_face: bool = False
 
 
-class Suggestions(Record, frozen=True):
+class CropChoices(Record, frozen=True):
     """The faces of an image (largest first) and the crops to choose from, the best first."""
 
     path: str
     image: str
     faces: list[Bounds]
-    choices: list[Suggestion]
+    choices: list[CropChoice]
 
 
 class ExportParams(msgspec.Struct, frozen=True, kw_only=True):

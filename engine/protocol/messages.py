@@ -21,13 +21,16 @@ from engine.protocol.records import (
     DeviceSample,
     DoctorReport,
     Estimate,
+    Filters,
     FindingsPage,
     FixReport,
+    Found,
     Job,
     ModelRow,
     Picture,
     PresetRow,
     RunRow,
+    Suggestions,
     TagTable,
 )
 
@@ -106,6 +109,30 @@ class DatasetRows(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     offset: int = 0
+
+
+class FilterParams(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter over the rows of a dataset; "" finds all of them."""
+
+    path: str
+    text: str = ""
+
+
+class CompleteParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be typed next where the cursor stands in a filter (a position, 0 in front)."""
+
+    path: str
+    text: str
+    cursor: int
+    limit: int = 12
+
+
+class KeepFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Put a filter into the history, or save it under `name`; saving "" takes the name away."""
+
+    path: str
+    text: str
+    name: str = ""
 
 
 class SetCaption(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +271,10 @@ METHODS: dict[str, Method] = {
     "dataset.open": Method(PathParams, DatasetSummary),
     "dataset.rows": Method(DatasetRows, DatasetPage),
     "dataset.tags": Method(PathParams, TagTable),
+    "dataset.filter": Method(FilterParams, Found),
+    "dataset.complete_filter": Method(CompleteParams, Suggestions),
+    "dataset.filters": Method(PathParams, Filters),
+    "dataset.keep_filter": Method(KeepFilter, Filters),
     "dataset.set_caption": Method(SetCaption, DatasetPage),
     "dataset.set_repeat": Method(SetRepeat, DatasetPage),
     "dataset.check": Method(CheckParams, CheckReport),
@@ -263,7 +294,7 @@ METHODS: dict[str, Method] = {
     "dataset.split": Method(datasets.SplitParams, datasets.ChangeReport),
     "dataset.plan": Method(datasets.PlanParams, datasets.PlanTable),
     "dataset.set_crop": Method(datasets.SetCrop, datasets.RowsReport),
-    "dataset.suggest_crops": Method(datasets.SuggestParams, datasets.Suggestions),
+    "dataset.suggest_crops": Method(datasets.SuggestParams, datasets.CropChoices),
     "dataset.export": Method(datasets.ExportParams, datasets.ExportReport),
     "dataset.sheet": Method(datasets.SheetParams, datasets.SheetReport),
     "dataset.pictures": Method(datasets.PicturesParams, datasets.Pictures),
