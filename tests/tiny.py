@@ -85,7 +85,97 @@ def tiny_base(folder: Path, *, seed: int = 0, prediction: str = "epsilon", fp16:
     return folder
 
 
-def tokenizer_files(folder: Path) -> int:
+def tiny_sdxl(folder: Path, *, seed: int = 0, prediction: str = "epsilon", zero_snr: bool = False) -> Path:
+    """A diffusers folder of SDXL's layout: three levels, two encoders, linear projections, size and crop told."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
+
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(16, 32, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=2,
+        transformer_layers_per_block=(1, 1, 2),
+        attention_head_dim=(2, 4, 4),
+        cross_attention_dim=32 + 48,
+        norm_num_groups=8,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 40,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16, 16),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        layers_per_block=1,
+        norm_num_groups=4,
+        sample_size=32,
+        scaling_factor=0.13025,
+        force_upcast=True,
+    )
+    words = tokenizer_files(folder / "tokenizer")
+    tokenizer_files(folder / "tokenizer_2", padding="!")
+
+    def words_of(width: int, projection: int) -> CLIPTextConfig:
+        return CLIPTextConfig(
+            vocab_size=words,
+            hidden_size=width,
+            intermediate_size=64,
+            num_attention_heads=4,
+            num_hidden_layers=3,
+            max_position_embeddings=77,
+            projection_dim=projection,
+            bos_token_id=words - 2,
+            eos_token_id=words - 1,
+            pad_token_id=words - 1,
+        )
+
+    parts = {
+        "unet": unet,
+        "vae": vae,
+        "text_encoder": CLIPTextModel(words_of(32, 32)),
+        "text_encoder_2": CLIPTextModelWithProjection(words_of(48, 40)),
+    }
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+    scheduler = {
+        "_class_name": "EulerDiscreteScheduler",
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": prediction,
+        "rescale_betas_zero_snr": zero_snr,
+        "steps_offset": 1,
+        "timestep_spacing": "leading",
+    }
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    write_json(
+        folder / "model_index.json",
+        {
+            "_class_name": "StableDiffusionXLPipeline",
+            "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "tokenizer_2": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+            "image_encoder": [None, None],
+            "feature_extractor": [None, None],
+            "force_zeros_for_empty_prompt": True,
+        },
+    )
+    return folder
+
+
+def tokenizer_files(folder: Path, padding: str = "<|endoftext|>") -> int:
     """A CLIP tokenizer that knows single bytes; returns the size of its vocabulary."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = [chr(b) for b in visible] + [chr(256 + i) for i in range(256 - len(visible))]
@@ -97,7 +187,7 @@ def tokenizer_files(folder: Path) -> int:
         {
             "bos_token": "<|startoftext|>",
             "eos_token": "<|endoftext|>",
-            "pad_token": "<|endoftext|>",
+            "pad_token": padding,
             "unk_token": "<|endoftext|>",
             "tokenizer_class": "CLIPTokenizer",
             "model_max_length": 77,

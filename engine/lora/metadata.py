@@ -23,7 +23,6 @@ from engine.protocol.records import Job
 from engine.train.schedule import warmup_steps
 
 _FREQUENCY_BYTES = 256 * 1024
-_BASES = {"sd15": ("sd_v1", "stable-diffusion-v1/lora"), "sdxl": ("sdxl_base_v1-0", "stable-diffusion-xl-v1-base/lora")}
 
 # By the names that kohya's own runs leave, where it has the optimizer.
 _OPTIMIZERS = {
@@ -97,10 +96,9 @@ def _network(p: BakeParams) -> dict[str, Any]:
 
 def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
     p = job.params
-    version, architecture = _BASES[model.family]
     spec = {
         "sai_model_spec": "1.0.1",
-        "architecture": architecture,
+        "architecture": f"{model.architecture}/lora",
         "implementation": "diffusers",
         "implementation_version": f"lorabake/{__version__}",
         "title": job.name,
@@ -111,7 +109,7 @@ def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
     if p.clip_skip > 1 and model.family == "sd15":
         spec["encoder_layer"] = str(p.clip_skip)
     return {f"modelspec.{name}": value for name, value in spec.items()} | {
-        "ss_base_model_version": version,
+        "ss_base_model_version": model.kohya_version,
         "ss_v2": False,
         "ss_sd_model_name": model.path.name,
         "ss_new_vae_hash": model.vae_hash,

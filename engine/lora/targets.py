@@ -5,11 +5,13 @@ Injection is `inject`; nothing here touches a weight.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
+from engine.models import ldm
 from engine.protocol.params import BakeParams
 
 UNET_CLASSES = frozenset({"Transformer2DModel"})
@@ -33,16 +35,16 @@ def unet_targets(unet: nn.Module, params: BakeParams) -> list[Target]:
     """Every Linear and 1×1 convolution inside the transformer blocks; with `conv_dim` also the ResNets and samplers.
 
     As in kohya's LoCon, 3×3 convolutions take `conv_dim` / `conv_alpha`, the Linear and 1×1 layers beside them
-    `network_dim` / `network_alpha`.
+    `network_dim` / `network_alpha`. Without `conv_dim` the ResNets carry none, on SDXL neither.
     """
     classes = UNET_CLASSES | (CONV_CLASSES if params.conv_dim else frozenset())
-    return list(_targets(unet, classes, UNET_PREFIX, params))
+    return list(_targets(unet, classes, _unet_names(unet), params))
 
 
 def text_targets(encoder: nn.Module, prefix: str, params: BakeParams) -> list[Target]:
     """Every Linear of the attentions and MLPs of a CLIP text encoder; the file keeps the level `text_model`."""
-    rooted = f"{prefix}" if hasattr(encoder, "text_model") else f"{prefix}_text_model"
-    return list(_targets(encoder, TEXT_CLASSES, rooted, params))
+    rooted = prefix if hasattr(encoder, "text_model") else f"{prefix}_text_model"
+    return list(_targets(encoder, TEXT_CLASSES, lambda path: f"{rooted}_{path.replace('.', '_')}", params))
 
 
 def module_at(root: nn.Module, path: str) -> nn.Module:
@@ -55,7 +57,19 @@ def by_key(targets: list[Target]) -> Mapping[str, Target]:
     return {target.key: target for target in targets}
 
 
-def _targets(root: nn.Module, classes: frozenset[str], prefix: str, params: BakeParams) -> Iterator[Target]:
+def _unet_names(unet: nn.Module) -> Callable[[str], str]:
+    """How kohya names a U-Net's modules: as diffusers does for SD 1.5, as the original code does for SDXL."""
+    config: Mapping[str, Any] = unet.config  # type: ignore[assignment]
+    if config.get("addition_embed_type") != "text_time":
+        return lambda path: f"{UNET_PREFIX}_{path.replace('.', '_')}"
+    attended = tuple("CrossAttn" in kind for kind in config["up_block_types"])
+    ladder = ldm.Ladder(int(config["layers_per_block"]), attended)
+    return lambda path: f"{UNET_PREFIX}_{ldm.unet_module(path, ladder).replace('.', '_')}"
+
+
+def _targets(
+    root: nn.Module, classes: frozenset[str], key_of: Callable[[str], str], params: BakeParams
+) -> Iterator[Target]:
     alpha = params.network_alpha or params.network_dim
     conv_alpha = params.conv_alpha or params.conv_dim
     for path, module in root.named_modules():
@@ -63,8 +77,7 @@ def _targets(root: nn.Module, classes: frozenset[str], prefix: str, params: Bake
             continue
         for child_path, child in module.named_modules():
             full = f"{path}.{child_path}".rstrip(".")
-            key = f"{prefix}_{full.replace('.', '_')}"
             if isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1)):
-                yield Target(full, key, params.network_dim, float(alpha))
+                yield Target(full, key_of(full), params.network_dim, float(alpha))
             elif isinstance(child, nn.Conv2d) and params.conv_dim:
-                yield Target(full, key, params.conv_dim, float(conv_alpha))
+                yield Target(full, key_of(full), params.conv_dim, float(conv_alpha))

@@ -19,8 +19,6 @@ from engine.protocol.records import ModelRow
 
 DEMO = "demo"
 _FILE = ".safetensors"
-TRAINABLE = frozenset({"sd15"})
-"""Families that `engine.models.families` can load."""
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +68,6 @@ def locate(name_or_path: str) -> Located:
         if not name_or_path or (not path.exists() and "/" not in name_or_path):
             raise EngineError("model_unknown", name=name_or_path or "“”")
         found = sniff(path)
-    if found.family not in TRAINABLE:
-        advice = "It is recognised but cannot be trained yet; name a Stable Diffusion 1.5 model."
-        raise EngineError("model_unsupported", path=found.path, kind=found.family.upper(), advice=advice)
     if found.layout == "file":
         find_vocabulary(found.path)
     return Located(path=found.path, family=found.family, row=row)

@@ -12,43 +12,44 @@ from typing import cast
 
 import torch
 
-from engine.models.model import DiffusionModel
+from engine.models.model import DiffusionModel, Source
 from engine.models.sniff import sniff, weights_of
 from engine.models.vocabulary import find_vocabulary
 from engine.protocol.errors import EngineError
 
 
-def load_model(path: Path, *, device: torch.device, dtype: torch.dtype) -> DiffusionModel:
-    """The model at `path` with frozen weights in `dtype` on `device` (the VAE stays in fp32).
+def load_model(
+    path: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    prediction_type: str = "",
+    zero_terminal_snr: bool | None = None,
+) -> DiffusionModel:
+    """The model at `path` with frozen weights in `dtype` on `device` (the VAE in fp32: SDXL's overflows in fp16).
 
+    `prediction_type` ("epsilon" | "v_prediction") and `zero_terminal_snr` overrule what the model says of itself.
     Raises EngineError `model_not_base`, `model_unsupported`, `model_broken` or `vocabulary_missing`.
     """
     found = sniff(path)
     vocabulary = find_vocabulary(path) if found.layout == "file" else None
     _silence()
-    if found.family != "sd15":
-        raise EngineError(
-            "model_unsupported",
-            path=path,
-            kind="SDXL",
-            advice="SDXL is recognised but not trained yet; name a Stable Diffusion 1.5 model.",
-        )
     try:
         family = importlib.import_module(f"engine.models.families.{found.family}")
         if vocabulary is not None:
-            return cast(DiffusionModel, family.load_file(path, device=device, dtype=dtype, vocabulary=vocabulary))
-        model: DiffusionModel = family.load(
-            path,
-            device=device,
-            dtype=dtype,
-            variants={part: _variant(path, part) for part in ("unet", "vae", "text_encoder")},
-            scheduler=_scheduler(path),
-            vae_hash=vae_hash(path),
-        )
+            model = cast(DiffusionModel, family.load_file(Source(path, device, dtype, {}), vocabulary))
+        else:
+            model = cast(
+                DiffusionModel, family.load_folder(Source(path, device, dtype, _scheduler(path), vae_hash(path)))
+            )
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # the libraries raise what they like, bare Exception included
         raise EngineError("model_broken", path=path, reason=_first_line(error)) from error
+    model.scheduler["prediction_type"] = prediction_type or found.prediction_type
+    model.scheduler["rescale_betas_zero_snr"] = (
+        found.zero_terminal_snr if zero_terminal_snr is None else zero_terminal_snr
+    )
     return model
 
 
@@ -67,10 +68,6 @@ def _scheduler(path: Path) -> dict[str, object]:
     if not isinstance(config, dict):
         raise ValueError("scheduler_config.json is not an object")
     return config
-
-
-def _variant(path: Path, part: str) -> str | None:
-    return "fp16" if ".fp16." in weights_of(path, part).name else None
 
 
 def _first_line(error: BaseException) -> str:

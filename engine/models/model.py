@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,14 +51,35 @@ class Posterior:
     std: Tensor
 
 
-@dataclass
-class DiffusionModel(ABC):
-    """A loaded base model with frozen weights, all on one device.
+@dataclass(frozen=True)
+class Source:
+    """What a family needs to load a checked base model.
 
-    `text_encoders` pairs kohya's key prefix with the module; `scheduler` is scheduler_config.json.
+    `scheduler` is scheduler_config.json of a folder, {} for a file; `vae_hash` names the VAE in cache keys, "" where
+    the family has to work it out; `dtype` is that of the frozen weights.
     """
 
-    family: str
+    path: Path
+    device: torch.device
+    dtype: torch.dtype
+    scheduler: dict[str, Any]
+    vae_hash: str = ""
+
+
+@dataclass
+class DiffusionModel(ABC):
+    """A loaded base model with frozen weights, all on one device; the VAE is diffusers' AutoencoderKL in fp32.
+
+    `text_encoders` pairs kohya's key prefix with the module; `scheduler` is scheduler_config.json, its prediction
+    type and noise schedule as they apply to this bake.
+    """
+
+    family: ClassVar[str]
+    kohya_version: ClassVar[str]
+    """`ss_base_model_version` of its LoRAs: readers tell the family by it."""
+    architecture: ClassVar[str]
+    """`modelspec.architecture` of the base; a LoRA appends `/lora`."""
+
     path: Path
     device: torch.device
     dtype: torch.dtype
@@ -92,17 +113,25 @@ class DiffusionModel(ABC):
     def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
         """Captions as the U-Net reads them; differentiable, on the model's device."""
 
-    @abstractmethod
+    @torch.no_grad()
     def encode_image(self, pixels: Tensor) -> Posterior:
-        """Pixels [3, H, W] in -1…1 to the posterior of their latent, in fp32."""
+        """Pixels [3, H, W] in -1…1 to the posterior of their latent, in fp32.
 
-    @abstractmethod
+        One picture at a time, so that a latent never depends on what it was batched with.
+        """
+        distribution = self.vae.encode(pixels[None].to(self.device, torch.float32)).latent_dist
+        return Posterior(distribution.mean[0], distribution.std[0])
+
     def scale(self, latents: Tensor) -> Tensor:
-        """Raw latents to the range that the U-Net was trained on."""
+        """Raw latents to the range that the U-Net was trained on: `(x - shift) · scaling_factor` of the config."""
+        return (latents - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
 
-    @abstractmethod
+    @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents [B, C, h, w] to pixels [B, 3, H, W] in 0…1, in fp32."""
+        raw = latents.to(self.device, torch.float32) / self.vae.config.scaling_factor
+        pixels = self.vae.decode(raw + (self.vae.config.shift_factor or 0.0)).sample
+        return (pixels / 2 + 0.5).clamp(0, 1)
 
     @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:

@@ -12,14 +12,18 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from engine.models.ldm import VAE
+from engine.models.ldm import QKV, VAE
 from engine.models.sniff import header_of
 
 Names = Callable[[str], tuple[str, ...]]
 """The names that a module's tensor may have in the file, likeliest first."""
+Piece = Callable[[str, Tensor], Tensor]
+"""What of a file's tensor is the module's tensor of this name, where the file keeps several in one or turned."""
 
 
-def read_part(path: Path, wanted: dict[str, Tensor], names: Names, dtype: torch.dtype) -> dict[str, Tensor]:
+def read_part(
+    path: Path, wanted: dict[str, Tensor], names: Names, dtype: torch.dtype, piece: Piece = lambda _, whole: whole
+) -> dict[str, Tensor]:
     """The tensors of a module's state dict `wanted`, in its names and shapes and in `dtype`; the rest is not read.
 
     Raises ValueError when some are not in the file or have another shape.
@@ -31,7 +35,7 @@ def read_part(path: Path, wanted: dict[str, Tensor], names: Names, dtype: torch.
         if missing:
             raise ValueError(f"it lacks {len(missing)} tensors ({missing[0]})")
         return {
-            name: _shaped(file.get_tensor(other), wanted[name].shape, other).to(dtype)
+            name: _shaped(piece(name, file.get_tensor(other)), wanted[name].shape, other).to(dtype).contiguous()
             for name, other in found.items()
             if other is not None
         }
@@ -40,6 +44,14 @@ def read_part(path: Path, wanted: dict[str, Tensor], names: Names, dtype: torch.
 def fill(module: nn.Module, path: Path, names: Names, dtype: torch.dtype) -> None:
     """Give a module that was built on the meta device its tensors from the file; raises ValueError as `read_part`."""
     module.load_state_dict(read_part(path, module.state_dict(), names, dtype), assign=True)
+
+
+def open_clip_piece(name: str, whole: Tensor) -> Tensor:
+    """The third of OpenCLIP's joint tensor that is query, key or value; its projection turned; others as they are."""
+    part = name.rpartition(".")[0].partition("layers.")[2].partition(".")[2]
+    if part in QKV:
+        return whole.chunk(3)[QKV.index(part)]
+    return whole.t() if name.endswith("text_projection.weight") else whole
 
 
 def vae_hash(path: Path, config: dict[str, Any]) -> str:

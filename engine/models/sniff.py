@@ -17,21 +17,32 @@ from engine.protocol.errors import EngineError
 FOLDER_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 PICKLES = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 _HEADER_LIMIT = 100 * 1024 * 1024
-_BASES = "Name a Stable Diffusion 1.5 model: a diffusers folder or one safetensors file."
+_BASES = "Name a Stable Diffusion 1.5 or SDXL model: a diffusers folder or one safetensors file."
 _FILE_PARTS = {
     "U-Net": ldm.UNET + "input_blocks.0.0.weight",
     "VAE": ldm.VAE + "decoder.conv_in.weight",
-    "text encoder": ldm.TEXT[1],
 }
-_CROSS = ldm.UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+_TEXTS = {
+    "sd15": {"text encoder": ldm.TEXT[1]},
+    "sdxl": {"first text encoder": ldm.TEXT_XL, "second text encoder": ldm.OPEN_CLIP},
+}
+_CROSS = {
+    "sd15": (ldm.UNET + "input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight", 768),
+    "sdxl": (ldm.UNET + "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight", 2048),
+}
+"""A layer that reads the words, and how wide they are."""
+_DEEPEST_XL = ldm.UNET + "middle_block.1.transformer_blocks.9.norm1.weight"
 
 
 class Sniffed(msgspec.Struct, frozen=True, kw_only=True):
-    """A base model that can be loaded: its family (`sd15` | `sdxl`) and layout (`folder` | `file`)."""
+    """A base model that can be loaded: its family (`sd15` | `sdxl`), layout (`folder` | `file`), and what it says of
+    its noise: `prediction_type` ("epsilon" | "v_prediction") and whether the last timestep is pure noise."""
 
     path: Path
     family: str
     layout: str
+    prediction_type: str = "epsilon"
+    zero_terminal_snr: bool = False
 
 
 def sniff(path: Path) -> Sniffed:
@@ -88,9 +99,19 @@ def _sniff_folder(path: Path) -> Sniffed:
     for part in parts:
         if not (path / part).is_dir():
             _not_base(path, f"the folder {part} is missing")
-    for part in ("unet", "vae", "text_encoder"):
+    for part in ("unet", "vae", *(part for part in parts if part.startswith("text_encoder"))):
         weights_of(path, part)
-    return Sniffed(path=path, family=family, layout="folder")
+    noise = _json(path / "scheduler" / "scheduler_config.json") or {}
+    prediction = noise.get("prediction_type", "epsilon")
+    if prediction not in ("epsilon", "v_prediction"):
+        _unsupported(path, f"a model that predicts {str(prediction)[:40]}")
+    return Sniffed(
+        path=path,
+        family=family,
+        layout="folder",
+        prediction_type=prediction,
+        zero_terminal_snr=bool(noise.get("rescale_betas_zero_snr")),
+    )
 
 
 def _unet_family(path: Path, config: dict[str, Any]) -> str:
@@ -128,21 +149,31 @@ def _sniff_file(path: Path) -> Sniffed:
     header = header_of(path)
     names = [name for name in header if name != "__metadata__"]
     kind = _kind_of(names)
-    if kind == "SDXL":
-        _unsupported(path, "a single-file SDXL checkpoint")
-    if kind != "Stable Diffusion 1.5":
+    family = {"Stable Diffusion 1.5": "sd15", "SDXL": "sdxl"}.get(kind)
+    if family is None:
         if kind in ("a LoRA", "a VAE", "unknown"):
             _not_base(path, "its keys are not those of a known model" if kind == "unknown" else f"it is {kind}")
         _unsupported(path, kind)
-    for part, name in _FILE_PARTS.items():
+    for part, name in (_FILE_PARTS | _TEXTS[family]).items():
         if not any(other.startswith(name) for other in names):
             _not_base(path, f"the {part} is not in the file")
     channels = _side(header, _FILE_PARTS["U-Net"])
     if channels != 4:
         _unsupported(path, f"an inpainting or edit model ({channels} input channels)")
-    if _side(header, _CROSS) != 768:
+    layer, width = _CROSS[family]
+    if _side(header, layer) != width:
         _unsupported(path, "a U-Net of an unknown kind")
-    return Sniffed(path=path, family="sd15", layout="file")
+    if family == "sdxl" and _DEEPEST_XL not in header:
+        _unsupported(path, "a distilled SDXL with fewer layers (SSD-1B, Vega or a relative)")
+    prediction, zero_snr = _noise_of(header)
+    return Sniffed(path=path, family=family, layout="file", prediction_type=prediction, zero_terminal_snr=zero_snr)
+
+
+def _noise_of(header: dict[str, Any]) -> tuple[str, bool]:
+    """What a file says of its noise: NoobAI's empty tensors `v_pred` and `ztsnr`, or the modelspec block."""
+    spec = header.get("__metadata__", {}).get("modelspec.prediction_type", "")
+    velocity = "v_pred" in header or str(spec).lower() in ("v", "v_prediction", "v-prediction")
+    return "v_prediction" if velocity else "epsilon", "ztsnr" in header
 
 
 def _side(header: dict[str, Any], name: str) -> int | None:
@@ -163,6 +194,8 @@ def _kind_of(names: list[str]) -> str:
         return "Stable Diffusion 3"
     if has("conditioner.embedders.1."):
         return "SDXL"
+    if has("conditioner.embedders.0.model."):
+        return "the refiner of SDXL"
     if has("cond_stage_model.model.transformer."):
         return "Stable Diffusion 2"
     if has("model.diffusion_model.input_blocks.", "cond_stage_model.transformer."):

@@ -36,14 +36,20 @@ def latent_key(sha256: str, fit: Fit, vae_hash: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def frame_of(fit: Fit) -> Frame:
-    """The fit as families that are told about size and crop want it (height before width)."""
-    left, top = fit.crop[0], fit.crop[1]
-    return Frame(
-        original=(fit.source[1], fit.source[0]),
-        crop=(int(top), int(left)),
-        target=(fit.bucket[1], fit.bucket[0]),
-    )
+def frame_of(item: Item) -> Frame:
+    """What families that are told about size and crop hear of an item (height before width).
+
+    The offset is the real one within the scaled picture. A part that a person cropped counts as a picture of its own,
+    as if it had been exported: the U-Net shall not learn it as the corner of something larger.
+    """
+    fit, crop = item.fit, item.image.crop
+    (width, height), left, top = fit.source, fit.crop[0], fit.crop[1]
+    if crop is not None:
+        box = crop.box
+        left = max(0, left - round(box[0] * fit.resize[0] / width))
+        top = max(0, top - round(box[1] * fit.resize[1] / height))
+        width, height = box[2] - box[0], box[3] - box[1]
+    return Frame(original=(height, width), crop=(top, left), target=(fit.bucket[1], fit.bucket[0]))
 
 
 class Latents:

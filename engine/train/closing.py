@@ -178,7 +178,7 @@ class Closing:
             ]
             with setup.compute.autocast():
                 words = setup.captions.plain([first_line(item.image.caption or "")] * len(steps))
-                errors, _ = setup.loss.errors(draws, words, [frame_of(item.fit)] * len(steps))
+                errors, _ = setup.loss.errors(draws, words, [frame_of(item)] * len(steps))
             total += float(errors.mean())
         setup.train_mode(True)
         self._journal.emit(events.Validation, epoch=epoch, step=setup.step, loss=total / len(setup.held_out))

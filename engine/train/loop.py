@@ -145,7 +145,7 @@ def _loss(setup: Setup, epoch: int, batch: order.Batch) -> Tensor:
     counts = [params.prior_loss_weight if item.reg else 1.0 for item in items]
     with setup.compute.autocast():
         words = setup.captions(captions)
-        return setup.loss(draws, words, [frame_of(item.fit) for item in items], counts)
+        return setup.loss(draws, words, [frame_of(item) for item in items], counts)
 
 
 def _obey(

@@ -66,7 +66,11 @@ def make_sampler(name: Sampler, noise: dict[str, Any]) -> Any:
     """
     file, kind, own = _SCHEDULERS[name]
     cls = getattr(import_module(f"diffusers.schedulers.{file}"), kind)
-    return cls(**{field: noise[field] for field in _NOISE_FIELDS if noise.get(field) is not None}, **own)
+    options = {field: noise[field] for field in _NOISE_FIELDS if noise.get(field) is not None} | own
+    if noise.get("rescale_betas_zero_snr"):
+        # Only a sampler that begins at the very last timestep begins with pure noise, as such a base was trained.
+        options["timestep_spacing"] = "trailing"
+    return cls(**options)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from transformers import CLIPTextConfig, CLIPTokenizer
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from engine.models import catalogue, ldm
+from engine.models.clip import windows
 from engine.models.families import sd15
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel
@@ -95,7 +96,7 @@ def test_each_tensor_goes_where_diffusers_puts_it() -> None:
         }
 
 
-@pytest.mark.parametrize("name", ["add_embedding.linear_1.weight", "down_blocks.0.motion_modules.0.x.weight", "x"])
+@pytest.mark.parametrize("name", ["class_embedding.linear_1.weight", "down_blocks.0.motion_modules.0.x.weight", "x"])
 def test_names_of_other_networks(name: str) -> None:
     with pytest.raises(KeyError):
         ldm.unet_name(name)
@@ -162,7 +163,7 @@ def test_its_words_are_clips(small: tuple[Path, tuple[nn.Module, nn.Module, nn.M
     path, _ = small
     model = load(path)
     tokenizer = CLIPTokenizer.from_pretrained(path.parent / "tokenizer")
-    mine = sd15.windows(model.tokenizer, ["ab cd, e"], 75)  # type: ignore[attr-defined]
+    mine = windows(model.tokenizer, ["ab cd, e"], 75)  # type: ignore[attr-defined]
     assert mine.shape == (1, 1, 77)
     plain = tokenizer("ab cd, e", add_special_tokens=False).input_ids
     assert mine[0, 0].tolist() == [49406, *plain, *[49407] * (76 - len(plain))]

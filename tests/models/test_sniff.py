@@ -31,11 +31,11 @@ def folder(path: Path, **unet: object) -> Path:
     write_json(path / "unet" / "config.json", {"in_channels": 4, "cross_attention_dim": 768} | unet)
     for part in ("tokenizer", "scheduler"):
         (path / part).mkdir()
-    for part, name in (
-        ("unet", "diffusion_pytorch_model"),
-        ("vae", "diffusion_pytorch_model"),
-        ("text_encoder", "model"),
-    ):
+    parts = [("unet", "diffusion_pytorch_model"), ("vae", "diffusion_pytorch_model"), ("text_encoder", "model")]
+    if unet.get("addition_embed_type"):
+        parts.append(("text_encoder_2", "model"))
+        (path / "tokenizer_2").mkdir()
+    for part, name in parts:
         safetensors(path / part / f"{name}.safetensors", "x")
     return path
 
@@ -49,9 +49,14 @@ def refused(path: Path) -> tuple[str, str]:
 def test_a_folder_is_known_by_its_unet(tmp_path: Path) -> None:
     assert sniff(folder(tmp_path / "a")).family == "sd15"
     xl = folder(tmp_path / "b", cross_attention_dim=2048, addition_embed_type="text_time")
-    for part in ("text_encoder_2", "tokenizer_2"):
-        (xl / part).mkdir()
-    assert sniff(xl).family == "sdxl"
+    assert (sniff(xl).family, sniff(xl).prediction_type, sniff(xl).zero_terminal_snr) == ("sdxl", "epsilon", False)
+    noise = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    write_json(xl / "scheduler" / "scheduler_config.json", noise)
+    assert (sniff(xl).prediction_type, sniff(xl).zero_terminal_snr) == ("v_prediction", True)
+    write_json(xl / "scheduler" / "scheduler_config.json", {"prediction_type": "flow"})
+    assert "flow" in refused(xl)[1]
+    (xl / "text_encoder_2" / "model.safetensors").unlink()
+    assert "text_encoder_2" in refused(xl)[1]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,8 @@ def test_flux_and_plain_folders(tmp_path: Path) -> None:
         ("double_blocks.0.img_attn.qkv.weight", "model_unsupported", "Flux"),
         ("model.diffusion_model.joint_blocks.0.x", "model_unsupported", "Stable Diffusion 3"),
         ("cond_stage_model.model.transformer.resblocks.0.x", "model_unsupported", "Stable Diffusion 2"),
-        ("conditioner.embedders.1.model.x", "model_unsupported", "single-file SDXL"),
+        ("conditioner.embedders.1.model.x", "model_not_base", "U-Net"),
+        ("conditioner.embedders.0.model.x", "model_unsupported", "refiner"),
         ("model.diffusion_model.input_blocks.0.0.weight", "model_not_base", "VAE"),
         ("decoder.conv_in.weight", "model_not_base", "VAE"),
         ("something.else", "model_not_base", "keys"),
@@ -191,14 +197,47 @@ def test_locate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert catalogue.locate("anything-v5").row == rows["anything-v5"]
 
 
-def test_sdxl_is_recognised_and_refused_for_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LORABAKE_HOME", str(tmp_path / "home"))
-    xl = folder(tmp_path / "xl", cross_attention_dim=2048, addition_embed_type="text_time")
-    for part in ("text_encoder_2", "tokenizer_2"):
-        (xl / part).mkdir()
-    with pytest.raises(EngineError) as caught:
-        catalogue.locate(str(xl))
-    assert "SDXL" in caught.value.info.message
+U = "model.diffusion_model."
+SDXL_SHAPES: dict[str, list[int]] = {
+    U + "input_blocks.0.0.weight": [320, 4, 3, 3],
+    U + "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight": [640, 2048],
+    U + "middle_block.1.transformer_blocks.9.norm1.weight": [1280],
+    "first_stage_model.decoder.conv_in.weight": [1],
+    "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": [1],
+    "conditioner.embedders.1.model.ln_final.weight": [1],
+}
+
+
+def xl_file(path: Path, metadata: dict[str, str] | None = None, **changed: list[int] | None) -> Path:
+    """The header of a single-file SDXL; a name's `changed` shape replaces its own, None takes the tensor out."""
+    shapes = {name: shape for name, shape in (SDXL_SHAPES | changed).items() if shape is not None}
+    header = {name: {"dtype": "F16", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}
+    raw = json.dumps(header | {"__metadata__": metadata or {}}).encode()
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw)
+    return path
+
+
+def test_single_files_of_sdxl(tmp_path: Path) -> None:
+    whole = sniff(xl_file(tmp_path / "a.safetensors"))
+    assert (whole.family, whole.layout, whole.prediction_type) == ("sdxl", "file", "epsilon")
+    noob = sniff(xl_file(tmp_path / "b.safetensors", v_pred=[], ztsnr=[]))
+    assert (noob.prediction_type, noob.zero_terminal_snr) == ("v_prediction", True)
+    told = sniff(xl_file(tmp_path / "c.safetensors", {"modelspec.prediction_type": "v"}))
+    assert (told.prediction_type, told.zero_terminal_snr) == ("v_prediction", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "word"),
+    [
+        (U + "input_blocks.0.0.weight", [320, 9, 3, 3], "inpainting"),
+        (U + "middle_block.1.transformer_blocks.9.norm1.weight", None, "distilled"),
+        (U + "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight", [640, 1280], "unknown kind"),
+        ("first_stage_model.decoder.conv_in.weight", None, "VAE"),
+        ("conditioner.embedders.0.transformer.text_model.final_layer_norm.weight", None, "first text encoder"),
+    ],
+)
+def test_odd_files_of_sdxl(tmp_path: Path, name: str, shape: list[int] | None, word: str) -> None:
+    assert word in refused(xl_file(tmp_path / "x.safetensors", **{name: shape}))[1]
 
 
 def test_looking_imports_no_torch(tmp_path: Path) -> None:

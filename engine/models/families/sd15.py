@@ -15,8 +15,9 @@ from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-from engine.models import ldm, single_file
-from engine.models.model import DiffusionModel, Embedding, Frame, Posterior
+from engine.models import folder, ldm, single_file
+from engine.models.clip import join, windows
+from engine.models.model import DiffusionModel, Embedding, Frame, Source
 
 FILE_CONFIGS: dict[str, dict[str, Any]] = {
     "unet": {
@@ -63,7 +64,11 @@ FILE_CONFIGS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class SD15(DiffusionModel):
-    """One CLIP text encoder, epsilon or v prediction, no extra conditioning."""
+    """One CLIP text encoder, no extra conditioning."""
+
+    family = "sd15"
+    kohya_version = "sd_v1"
+    architecture = "stable-diffusion-v1"
 
     tokenizer: CLIPTokenizer
 
@@ -71,116 +76,53 @@ class SD15(DiffusionModel):
         """[B, 77 | 152 | 227, width]: windows of 75 tokens, each encoded on its own between BOS and EOS."""
         encoder = self.text_encoders[0][1]
         ids = windows(self.tokenizer, captions, max_token_length).to(self.device)
-        batch, count, length = ids.shape
-        output = encoder(ids.view(batch * count, length), output_hidden_states=clip_skip > 1)
+        output = encoder(ids.flatten(0, 1), output_hidden_states=clip_skip > 1)
         if clip_skip > 1:
             hidden = encoder.final_layer_norm(output.hidden_states[-clip_skip])
         else:
             hidden = output.last_hidden_state
-        hidden = hidden.view(batch, count, length, -1)
-        inner = hidden[:, :, 1:-1].reshape(batch, count * (length - 2), -1)
-        return Embedding(torch.cat([hidden[:, 0, :1], inner, hidden[:, -1, -1:]], dim=1))
-
-    @torch.no_grad()
-    def encode_image(self, pixels: Tensor) -> Posterior:
-        """One picture at a time, so that a latent never depends on what it was batched with."""
-        distribution = self.vae.encode(pixels[None].to(self.device, torch.float32)).latent_dist
-        return Posterior(distribution.mean[0], distribution.std[0])
-
-    def scale(self, latents: Tensor) -> Tensor:
-        """`(x - shift) · scaling_factor` of the VAE's config."""
-        return (latents - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
-
-    @torch.no_grad()
-    def decode(self, latents: Tensor) -> Tensor:
-        """The inverse of `scale`, then the VAE, then to 0…1."""
-        raw = latents.to(self.device, torch.float32) / self.vae.config.scaling_factor
-        pixels = self.vae.decode(raw + (self.vae.config.shift_factor or 0.0)).sample
-        return (pixels / 2 + 0.5).clamp(0, 1)
+        return Embedding(join(hidden, len(captions)))
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:
         """The U-Net sees noise, time and words; `frames` is for families that are told the crop."""
         return self.unet(noisy, timesteps, encoder_hidden_states=embedding.hidden, return_dict=False)[0]
 
 
-def windows(tokenizer: CLIPTokenizer, captions: Sequence[str], max_token_length: int) -> Tensor:
-    """Token ids [B, windows, 77]: `max_token_length` / 75 windows of BOS, 75 tokens, EOS; longer text is cut."""
-    length = tokenizer.model_max_length
-    inner = length - 2
-    count = max_token_length // 75
-    ids = tokenizer(
-        list(captions),
-        padding="max_length",
-        truncation=True,
-        max_length=count * inner + 2,
-        return_tensors="pt",
-        add_special_tokens=True,
-    ).input_ids
-    middle = ids[:, 1:-1].view(len(captions), count, inner)
-    start = ids[:, :1, None].expand(-1, count, 1)
-    end = ids[:, -1:, None].expand(-1, count, 1)
-    return torch.cat([start, middle, end], dim=2)
-
-
-def load(
-    path: Path,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    variants: dict[str, str | None],
-    scheduler: dict[str, Any],
-    vae_hash: str,
-) -> SD15:
-    """Read a checked folder; U-Net and text encoder in `dtype`, the VAE in fp32 (it runs once per picture)."""
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    unet, unet_info = UNet2DConditionModel.from_pretrained(
-        path / "unet", torch_dtype=dtype, variant=variants["unet"], **options
-    )
-    vae, vae_info = AutoencoderKL.from_pretrained(
-        path / "vae", torch_dtype=torch.float32, variant=variants["vae"], **options
-    )
-    encoder, encoder_info = CLIPTextModel.from_pretrained(
-        path / "text_encoder",
-        dtype=dtype,
-        variant=variants["text_encoder"],
-        attn_implementation="sdpa",
-        **options,
-    )
-    for part, info in (("unet", unet_info), ("vae", vae_info), ("text_encoder", encoder_info)):
-        if info["missing_keys"]:
-            # Both libraries would go on with random numbers in their place.
-            raise ValueError(f"{part} lacks {len(info['missing_keys'])} tensors ({sorted(info['missing_keys'])[0]})")
+def load_folder(source: Source) -> SD15:
+    """Read a checked diffusers folder; raises ValueError where tensors are missing."""
+    path = source.path
+    unet = folder.part(UNet2DConditionModel, path, "unet", source.dtype)
+    vae = folder.part(AutoencoderKL, path, "vae", torch.float32)
+    encoder = folder.part(CLIPTextModel, path, "text_encoder", source.dtype)
     tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
-    return _assemble(path, device, dtype, unet, vae, encoder, tokenizer, scheduler, vae_hash)
+    return _assemble(source, unet, vae, encoder, tokenizer, source.scheduler, source.vae_hash)
 
 
-def load_file(path: Path, *, device: torch.device, dtype: torch.dtype, vocabulary: Path) -> SD15:
+def load_file(source: Source, vocabulary: Path) -> SD15:
     """Read a checked single file in LDM layout, with the words of the folder `vocabulary`; raises ValueError."""
+    path = source.path
     with torch.device("meta"):
         unet = UNet2DConditionModel(**FILE_CONFIGS["unet"])
         vae = AutoencoderKL(**FILE_CONFIGS["vae"])
         wanted = CLIPTextModel(CLIPTextConfig(**FILE_CONFIGS["text_encoder"])).state_dict()
-    single_file.fill(unet, path, lambda name: (ldm.unet_name(name),), dtype)
+    single_file.fill(unet, path, lambda name: (ldm.unet_name(name),), source.dtype)
     single_file.fill(vae, path, lambda name: (ldm.vae_name(name),), torch.float32)
     encoder = CLIPTextModel.from_pretrained(
         None,
         config=CLIPTextConfig(**FILE_CONFIGS["text_encoder"]),
-        state_dict=single_file.read_part(path, wanted, ldm.text_names, dtype),
-        dtype=dtype,
+        state_dict=single_file.read_part(path, wanted, ldm.text_names, source.dtype),
+        dtype=source.dtype,
         attn_implementation="sdpa",
     )
     tokenizer = CLIPTokenizer(
         vocab=str(vocabulary / "vocab.json"), merges=str(vocabulary / "merges.txt"), model_max_length=77
     )
     vae_hash = single_file.vae_hash(path, FILE_CONFIGS["vae"])
-    scheduler = dict(FILE_CONFIGS["scheduler"])
-    return _assemble(path, device, dtype, unet.eval(), vae, encoder.eval(), tokenizer, scheduler, vae_hash)
+    return _assemble(source, unet, vae, encoder, tokenizer, dict(FILE_CONFIGS["scheduler"]), vae_hash)
 
 
 def _assemble(
-    path: Path,
-    device: torch.device,
-    dtype: torch.dtype,
+    source: Source,
     unet: UNet2DConditionModel,
     vae: AutoencoderKL,
     encoder: CLIPTextModel,
@@ -188,16 +130,13 @@ def _assemble(
     scheduler: dict[str, Any],
     vae_hash: str,
 ) -> SD15:
-    # Channels last is what tensor cores want; on a processor it only costs conversions (measured: 10 %).
-    layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
     return SD15(
-        family="sd15",
-        path=path,
-        device=device,
-        dtype=dtype,
-        unet=unet.requires_grad_(False).to(device, memory_format=layout),
-        vae=vae.requires_grad_(False).eval().to(device),
-        text_encoders=[("lora_te", encoder.requires_grad_(False).to(device))],
+        path=source.path,
+        device=source.device,
+        dtype=source.dtype,
+        unet=folder.frozen(unet, source.device, convolutions=True),
+        vae=folder.frozen(vae, source.device),
+        text_encoders=[("lora_te", folder.frozen(encoder, source.device))],
         scheduler=scheduler,
         vae_hash=vae_hash,
         tokenizer=tokenizer,

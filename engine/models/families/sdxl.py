@@ -1,0 +1,190 @@
+"""Stable Diffusion XL: two text encoders, a pooled text, and the true size and crop of every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
+from transformers.models.clip.configuration_clip import CLIPTextConfig
+from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+from engine.models import folder, ldm, single_file
+from engine.models.clip import join, windows
+from engine.models.model import DiffusionModel, Embedding, Frame, Source
+
+FILE_CONFIGS: dict[str, dict[str, Any]] = {
+    "unet": {
+        "sample_size": 128,
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "layers_per_block": 2,
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+    "vae": {
+        "sample_size": 1024,
+        "block_out_channels": (128, 256, 512, 512),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "layers_per_block": 2,
+        "scaling_factor": 0.13025,
+    },
+    "text_encoder": {
+        "vocab_size": 49408,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "max_position_embeddings": 77,
+        "projection_dim": 768,
+        "hidden_act": "quick_gelu",
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    },
+    "text_encoder_2": {
+        "vocab_size": 49408,
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 20,
+        "max_position_embeddings": 77,
+        "projection_dim": 1280,
+        "hidden_act": "gelu",
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 1,
+    },
+    "scheduler": {
+        "num_train_timesteps": 1000,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "prediction_type": "epsilon",
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+    },
+}
+"""The configs of stabilityai/stable-diffusion-xl-base-1.0 where they differ from the classes' defaults."""
+
+_PADDING = "!"
+"""What fills the second encoder's window in place of the end mark."""
+
+
+@dataclass
+class SDXL(DiffusionModel):
+    """CLIP-L and OpenCLIP bigG side by side; sizes and crop go to the U-Net as numbers (Podell et al. 2023, 2.2)."""
+
+    family = "sdxl"
+    kohya_version = "sdxl_base_v1-0"
+    architecture = "stable-diffusion-xl-v1-base"
+
+    tokenizers: tuple[CLIPTokenizer, CLIPTokenizer]
+
+    def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
+        """[B, 77 | 152 | 227, 768 + 1280]: what both encoders say one layer before their last, without a final norm.
+
+        `pooled` [B, 1280] is bigG's projection of the first window's end mark. `clip_skip` has no meaning here.
+        """
+        hidden, pooled = [], None
+        for tokenizer, (_, encoder) in zip(self.tokenizers, self.text_encoders, strict=True):
+            ids = windows(tokenizer, captions, max_token_length).to(self.device)
+            output = encoder(ids.flatten(0, 1), output_hidden_states=True)
+            hidden.append(join(output.hidden_states[-2], len(captions)))
+            if encoder is self.text_encoders[-1][1]:
+                pooled = output.text_embeds.view(len(captions), -1, output.text_embeds.shape[-1])[:, 0]
+        return Embedding(torch.cat(hidden, dim=-1), pooled)
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:
+        """The U-Net is told of each picture its size before, where it was cut (from top and left), its size after."""
+        numbers = [[*frame.original, *frame.crop, *frame.target] for frame in frames]
+        told = {
+            "text_embeds": embedding.pooled,
+            "time_ids": torch.tensor(numbers, device=noisy.device, dtype=torch.float32),
+        }
+        return self.unet(
+            noisy,
+            timesteps,
+            encoder_hidden_states=embedding.hidden,
+            added_cond_kwargs=told,
+            return_dict=False,
+        )[0]
+
+
+def load_folder(source: Source) -> SDXL:
+    """Read a checked diffusers folder; raises ValueError where tensors are missing."""
+    path = source.path
+    unet = folder.part(UNet2DConditionModel, path, "unet", source.dtype)
+    vae = folder.part(AutoencoderKL, path, "vae", torch.float32)
+    first = folder.part(CLIPTextModel, path, "text_encoder", source.dtype)
+    second = folder.part(CLIPTextModelWithProjection, path, "text_encoder_2", source.dtype)
+    tokenizers = (
+        CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True),
+        CLIPTokenizer.from_pretrained(path / "tokenizer_2", local_files_only=True),
+    )
+    return _assemble(source, unet, vae, (first, second), tokenizers, source.scheduler, source.vae_hash)
+
+
+def load_file(source: Source, vocabulary: Path) -> SDXL:
+    """Read a checked single file in SGM layout, with the words of the folder `vocabulary`; raises ValueError."""
+    path, dtype = source.path, source.dtype
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**FILE_CONFIGS["unet"])
+        vae = AutoencoderKL(**FILE_CONFIGS["vae"])
+        wanted = CLIPTextModel(CLIPTextConfig(**FILE_CONFIGS["text_encoder"])).state_dict()
+        wanted_2 = CLIPTextModelWithProjection(CLIPTextConfig(**FILE_CONFIGS["text_encoder_2"])).state_dict()
+    single_file.fill(unet, path, lambda name: (ldm.unet_name(name, ldm.SDXL),), dtype)
+    single_file.fill(vae, path, lambda name: (ldm.vae_name(name),), torch.float32)
+    words = single_file.read_part(path, wanted, lambda name: (ldm.TEXT_XL + name.removeprefix("text_model."),), dtype)
+    words_2 = single_file.read_part(
+        path, wanted_2, lambda name: (ldm.open_clip_name(name),), dtype, single_file.open_clip_piece
+    )
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
+    config, config_2 = (CLIPTextConfig(**FILE_CONFIGS[part]) for part in ("text_encoder", "text_encoder_2"))
+    first = CLIPTextModel.from_pretrained(None, config=config, state_dict=words, **options)
+    second = CLIPTextModelWithProjection.from_pretrained(None, config=config_2, state_dict=words_2, **options)
+    files = {"vocab": str(vocabulary / "vocab.json"), "merges": str(vocabulary / "merges.txt")}
+    tokenizers = (
+        CLIPTokenizer(**files, model_max_length=77),
+        CLIPTokenizer(**files, model_max_length=77, pad_token=_PADDING),
+    )
+    vae_hash = single_file.vae_hash(path, FILE_CONFIGS["vae"])
+    scheduler = dict(FILE_CONFIGS["scheduler"])
+    return _assemble(source, unet, vae, (first, second), tokenizers, scheduler, vae_hash)
+
+
+def _assemble(
+    source: Source,
+    unet: UNet2DConditionModel,
+    vae: AutoencoderKL,
+    encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection],
+    tokenizers: tuple[CLIPTokenizer, CLIPTokenizer],
+    scheduler: dict[str, Any],
+    vae_hash: str,
+) -> SDXL:
+    named = zip(("lora_te1", "lora_te2"), encoders, strict=True)
+    return SDXL(
+        path=source.path,
+        device=source.device,
+        dtype=source.dtype,
+        unet=folder.frozen(unet, source.device, convolutions=True),
+        vae=folder.frozen(vae, source.device),
+        text_encoders=[(prefix, folder.frozen(encoder, source.device)) for prefix, encoder in named],
+        scheduler=scheduler,
+        vae_hash=vae_hash,
+        tokenizers=tokenizers,
+    )

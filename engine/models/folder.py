@@ -1,0 +1,43 @@
+"""Reads one part of a diffusers folder with nothing missing, and puts a part in place, frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from engine.models.sniff import weights_of
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def part(kind: type[M], path: Path, name: str, dtype: torch.dtype) -> M:
+    """The part `name` of the folder `path` as a model of class `kind` in `dtype`.
+
+    Raises ValueError when tensors are missing: both libraries would go on with random numbers in their place.
+    """
+    text = name.startswith("text_encoder")
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"} if text else {"torch_dtype": dtype}
+    module, info = kind.from_pretrained(  # type: ignore[attr-defined]
+        path / name,
+        variant="fp16" if ".fp16." in weights_of(path, name).name else None,
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
+        **options,
+    )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ValueError(f"{name} lacks {len(missing)} tensors ({missing[0]})")
+    found: M = module
+    return found
+
+
+def frozen(module: M, device: torch.device, *, convolutions: bool = False) -> M:
+    """The part on the device, without gradients and dropout; `convolutions` marks a U-Net."""
+    # Channels last is what tensor cores want; on a processor it only costs conversions (measured: 10 %).
+    last = convolutions and device.type == "cuda"
+    layout = torch.channels_last if last else torch.preserve_format
+    return module.requires_grad_(False).eval().to(device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
