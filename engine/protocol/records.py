@@ -28,7 +28,7 @@ as plain RGB, under the right ending, as UTF-8."""
 class Crop(Record, frozen=True):
     """The part of a picture that trains: `box` (left, top, right, bottom) in pixels of the upright picture, which was
     `of` (width, height) large when it was cropped for pictures of `size`; `mode` says how the box was found, `faces`
-    how many were seen, `cuts_face` that one of them is not whole in the box. `point` is where a person put its middle;
+    how many were seen and `face_boxes` where, `cuts_face` that one of them is not whole in the box. `point` is where a person put its middle;
     `accepted` that a person has looked at it: both outlive a batch crop."""
 
     box: tuple[int, int, int, int]
@@ -37,6 +37,7 @@ class Crop(Record, frozen=True):
     mode: Literal["center", "focus", "point", "manual"] = "center"
     faces: int = 0
     cuts_face: bool = False
+    face_boxes: list[tuple[int, int, int, int]] = []
     point: tuple[int, int] | None = None
     accepted: bool = False
 
@@ -106,6 +107,50 @@ class TagTable(Record, frozen=True):
     images: int
     tags: list[TagCount]
     limit_reached: bool = False
+
+
+class Found(Record, frozen=True):
+    """What a filter finds: `runs` are row numbers, from and up to in turns. A filter that is broken finds nothing, and
+    `error` says why; it breaks between the positions `start` and `end` of its text."""
+
+    path: str
+    text: str
+    images: int
+    count: int = 0
+    runs: list[int] = []
+    error: ErrorInfo | None = None
+    start: int = 0
+    end: int = 0
+
+    def rows(self) -> list[int]:
+        """The row numbers one by one."""
+        pairs = zip(self.runs[::2], self.runs[1::2], strict=True)
+        return [row for begin, end in pairs for row in range(begin, end)]
+
+
+class Suggestion(Record, frozen=True):
+    """A way to go on typing: `text` takes the place of what is typed, `shown` is how it reads, `count` how many images
+    (or, in a vocabulary, how many pictures of its site) it stands for, `note` where it comes from."""
+
+    text: str
+    shown: str
+    count: int = 0
+    note: str = ""
+
+
+class Suggestions(Record, frozen=True):
+    """What may stand in place of the signs from `start` to `end` of the text asked about, the likeliest first."""
+
+    start: int
+    end: int
+    rows: list[Suggestion] = []
+
+
+class Filters(Record, frozen=True):
+    """The filters that were used on a dataset, the latest first, and those saved under a name."""
+
+    history: list[str] = []
+    saved: dict[str, str] = {}
 
 
 class Picture(Record, frozen=True):
@@ -238,11 +283,12 @@ class FixReport(Record, frozen=True):
 
 class CropReport(Record, frozen=True):
     """What cropping did to a dataset of `images` pictures: `cropped` of them have a crop now (the rows tell which),
-    `exported` files were written, `failed` were not; `notices` is what a person should know."""
+    `kept` were left as a person had placed them, `exported` files were written, `failed` were not; `notices` is what a person should know."""
 
     path: str
     images: int
     cropped: int
+    kept: int = 0
     exported: int = 0
     failed: list[Finding] = []
     notices: list[ErrorInfo] = []

@@ -1,0 +1,50 @@
+"""How tags compare: opaque text that is never changed, and the form in which two spellings of one tag are equal.
+
+Splitting and joining captions is in `captions`.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPED = re.compile(r"\\([()\[\]\\])")
+
+KAOMOJI = frozenset(
+    [
+        "0_0",
+        "(o)_(o)",
+        "+_+",
+        "+_-",
+        "._.",
+        "<o>_<o>",
+        "<|>_<|>",
+        "=_=",
+        ">_<",
+        "3_3",
+        "6_9",
+        ">_o",
+        "@_@",
+        "^_^",
+        "o_o",
+        "u_u",
+        "x_x",
+        "|_|",
+        "||_||",
+    ]
+)
+"""Tags whose underscore is no space (the taggers' own list)."""
+
+
+def key_of(tag: str, *, trimmed: bool = True) -> str:
+    """The form in which spellings of a tag are equal: any case, underscores as spaces, prompt escapes undone."""
+    text = tag.casefold()
+    if "\\" in text:
+        text = _ESCAPED.sub(r"\1", text)
+    if "_" in text and text not in KAOMOJI:
+        text = text.replace("_", " ")
+    return text.strip() if trimmed else text
+
+
+def escaped(tag: str) -> str:
+    """A tag for a prompt box, where parentheses weigh and a backslash takes that from them."""
+    return re.sub(r"([\\()\[\]])", r"\\\1", tag)
