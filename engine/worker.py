@@ -20,7 +20,7 @@ from pathlib import Path
 from engine.protocol import events
 from engine.protocol.control import Action, Command, ControlReader
 from engine.protocol.errors import EngineError, ErrorInfo, describe
-from engine.protocol.files import Lock, lock_holder
+from engine.protocol.files import DISK_FULL, Lock, lock_holder
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.runs import queue
@@ -29,8 +29,6 @@ from engine.runs.folder import RunFolder
 from engine.runs.launch import ensure_runner
 from engine.runs.runner import EXIT_LOCKED
 from engine.runs.tail import Tail, last_event
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Controls(ControlReader):
@@ -101,11 +99,11 @@ def _work(run: RunFolder, journal: JournalWriter) -> int:
         except EngineError as error:
             return _fail(run, journal, error.info)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in DISK_FULL:
                 raise
             return _fail(run, journal, describe("disk_full", path=run.path, run=run.id))
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             return _unwritable(run, error)
         return _unexpected(run, journal, error)
     except Exception as error:
@@ -171,7 +169,7 @@ def _fail(run: RunFolder, journal: JournalWriter, info: ErrorInfo) -> int:
 
 def _unwritable(run: RunFolder, error: OSError) -> int:
     """The journal cannot take even the bad news; the exit status tells the runner, which tries again later."""
-    full = error.errno in _FULL
+    full = error.errno in DISK_FULL
     info = (
         describe("disk_full", path=run.path, run=run.id)
         if full

@@ -1,6 +1,6 @@
 """Puts LoRA layers into a loaded base model through PEFT, and holds them as one network.
 
-Which modules is `targets`; files are `kohya`.
+Which modules is `targets`; files are `kohya`, dropouts `dropout`, magnitudes `dora`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
+from engine.lora.dora import Magnitude
+from engine.lora.dropout import Dropouts, InnerDropout
 from engine.lora.targets import Target, text_targets, unet_targets
 from engine.models.model import DiffusionModel
 from engine.protocol.params import BakeParams
@@ -42,28 +44,81 @@ class LoraModule:
         """[out, rank] or [out, rank, 1, 1], fp32."""
         return self.layer.lora_B[ADAPTER].weight
 
+    @property
+    def magnitude(self) -> nn.Parameter | None:
+        """DoRA's [1, in] or [1, in, 1, 1], fp32; None without DoRA."""
+        return getattr(self.layer, "dora_scale", None)
+
+    def named(self) -> dict[str, nn.Parameter]:
+        """What is trained, by its key in the file."""
+        rows = {"lora_down.weight": self.down, "lora_up.weight": self.up, "dora_scale": self.magnitude}
+        return {f"{self.target.key}.{name}": value for name, value in rows.items() if value is not None}
+
+
+class Norms(NamedTuple):
+    """What a weight-norm limit did: how many layers it scaled, mean and largest norm afterwards."""
+
+    scaled: Tensor
+    mean: Tensor
+    largest: Tensor
+
 
 @dataclass
 class Network:
     """All adapted layers of a base model, in a fixed order."""
 
     modules: list[LoraModule] = field(default_factory=list)
+    dropouts: Dropouts = field(default_factory=lambda: Dropouts(0.0, 0.0, 0.0))
+
+    def named_parameters(self) -> dict[str, nn.Parameter]:
+        """Every trainable tensor by its key in the file."""
+        return {name: p for module in self.modules for name, p in module.named().items()}
 
     def parameters(self, part: Part) -> list[nn.Parameter]:
         """The trainable tensors of the U-Net or of the text encoders."""
-        return [p for module in self.modules if module.part == part for p in (module.down, module.up)]
+        return [p for module in self.modules if module.part == part for p in module.named().values()]
 
     def parameter_count(self) -> int:
         """Numbers that are trained."""
-        return sum(p.numel() for module in self.modules for p in (module.down, module.up))
+        return sum(p.numel() for p in self.named_parameters().values())
 
     def tensors(self) -> dict[str, Tensor]:
         """The live fp32 weights by file key, without alphas."""
-        named: dict[str, Tensor] = {}
+        return {name: p.detach() for name, p in self.named_parameters().items()}
+
+    def begin(self, seed: int) -> None:
+        """Decide, as a function of `seed`, what the dropouts leave out of the micro-batch that comes."""
+        self.dropouts.seed = seed
+        if self.dropouts.module:
+            for module in self.modules:
+                # Not `enable_adapters`: that would take the weights out of training as well.
+                module.layer._disable_adapters = self.dropouts.skips(module.target.key)
+
+    def end(self) -> None:
+        """After the last micro-batch: every layer takes part again, in previews for example."""
+        if self.dropouts.module:
+            for module in self.modules:
+                module.layer._disable_adapters = False
+
+    @torch.no_grad()
+    def limit_norms(self, limit: float) -> Norms:
+        """Scale back every layer whose ‖(alpha / rank) · up · down‖ has grown past `limit`; waits for no device.
+
+        kohya's `apply_max_norm_regularization`, both factors × √(limit / norm). The norm comes from the two small
+        rank × rank products: ‖BA‖² = ⟨BᵀB, AAᵀ⟩.
+        """
+        norms, ratios = [], []
         for module in self.modules:
-            named[f"{module.target.key}.lora_down.weight"] = module.down.detach()
-            named[f"{module.target.key}.lora_up.weight"] = module.up.detach()
-        return named
+            down, up = module.down.flatten(1), module.up.flatten(1)
+            squared = ((up.T @ up) * (down @ down.T)).sum().clamp(min=0)
+            norm = squared.sqrt() * (module.target.alpha / module.target.rank)
+            ratio = limit / norm.clamp(min=limit)
+            module.down.mul_(ratio.sqrt())
+            module.up.mul_(ratio.sqrt())
+            norms.append(norm * ratio)
+            ratios.append(ratio)
+        after = torch.stack(norms)
+        return Norms((torch.stack(ratios) < 1).sum(), after.mean(), after.max())
 
     @torch.no_grad()
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
@@ -92,18 +147,20 @@ class Network:
 
 
 def inject(model: DiffusionModel, params: BakeParams) -> Network:
-    """Adapt the U-Net where `unet_lr` is above 0 and the text encoders where `text_encoder_lr` is."""
-    network = Network()
+    """Adapt the U-Net where `unet_lr` is above 0, and each text encoder where its learning rate is."""
+    network = Network(dropouts=Dropouts.of(params))
     if params.unet_lr > 0:
-        network.modules += _inject(model.unet, unet_targets(model.unet, params), "unet", params)
-    if params.text_encoder_lr > 0:
-        for prefix, encoder in model.text_encoders:
+        network.modules += _inject(model.unet, unet_targets(model.unet, params), "unet", params, network.dropouts)
+    for (prefix, encoder), rate in zip(model.text_encoders, params.text_encoder_lrs, strict=False):
+        if rate > 0:
             targets = text_targets(encoder, prefix, params)
-            network.modules += _inject(encoder, targets, "text_encoder", params)
+            network.modules += _inject(encoder, targets, "text_encoder", params, network.dropouts)
     return network
 
 
-def _inject(root: nn.Module, targets: list[Target], part: Part, params: BakeParams) -> list[LoraModule]:
+def _inject(
+    root: nn.Module, targets: list[Target], part: Part, params: BakeParams, dropouts: Dropouts
+) -> list[LoraModule]:
     frozen = {name: p.requires_grad for name, p in root.named_parameters()}
     config = LoraConfig(
         r=params.network_dim,
@@ -119,6 +176,10 @@ def _inject(root: nn.Module, targets: list[Target], part: Part, params: BakePara
     _check(root, modules, len(frozen))
     for module in modules:
         _initialise(module, params)
+        if dropouts.inner or dropouts.rank:
+            module.layer.lora_A[ADAPTER].register_forward_hook(InnerDropout(module.target.key, dropouts))
+        if params.use_dora:
+            Magnitude(module.layer, ADAPTER)
     return modules
 
 
@@ -141,8 +202,6 @@ def _initialise(module: LoraModule, params: BakeParams) -> None:
     module.up.data = module.up.data.float()
     # With autocast the layer's input already has the right type; PEFT's own cast to fp32 would only cost time.
     module.layer.cast_input_dtype_enabled = False
-    if params.network_dropout:
-        module.layer.lora_A[ADAPTER].register_forward_hook(_Dropout(params.network_dropout))
     if module.down.is_meta:
         return
     digest = blake2b(f"{params.seed}/init/{module.target.key}".encode(), digest_size=7).digest()
@@ -151,13 +210,3 @@ def _initialise(module: LoraModule, params: BakeParams) -> None:
     nn.init.kaiming_uniform_(weight, a=math.sqrt(5), generator=generator)
     module.down.copy_(weight)
     module.up.zero_()
-
-
-class _Dropout:
-    """kohya's network dropout: it falls on `down(x)`, PEFT's own on `x`."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-
-    def __call__(self, down: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return nn.functional.dropout(output, self.rate, training=down.training)

@@ -63,7 +63,9 @@ class Step(Event, frozen=True, tag="step"):
     """One optimizer step was taken (the loss is the mean over its micro-batches).
 
     `images` is the number of samples this step saw, `it_s` smoothed optimizer steps per second, `eta_s` the
-    seconds until the whole bake ends, `elapsed_s` the seconds trained so far over all boots.
+    seconds until the whole bake ends, `elapsed_s` the seconds trained so far over all boots. With a weight-norm limit
+    (`scale_weight_norms`) `norms_scaled` layers were scaled back to it; `norm_mean` and `norm_max` are the norms after
+    that.
     """
 
     step: int
@@ -76,6 +78,9 @@ class Step(Event, frozen=True, tag="step"):
     it_s: float | None = None
     eta_s: float | None = None
     elapsed_s: float | None = None
+    norms_scaled: int | None = None
+    norm_mean: float | None = None
+    norm_max: float | None = None
 
 
 class Preview(Event, frozen=True, tag="preview"):

@@ -16,6 +16,8 @@ from pathlib import Path
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a file cannot grow: no space, no quota, or a limit on the size of a file."""
 
 
 def make_private_dir(path: Path) -> Path:

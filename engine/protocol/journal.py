@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from engine.protocol.events import Event, decode_event
-from engine.protocol.files import FILE_MODE
+from engine.protocol.files import DISK_FULL, FILE_MODE
 from engine.protocol.wire import MAX_EVENT_BYTES, MAX_LINE_BYTES, encode
 
 FSYNC_SECONDS = 30.0
@@ -30,18 +31,26 @@ class JournalWriter:
         self._seq = self._last_seq()
         self._close_torn_line()
         self._synced = time.monotonic()
+        self._waiting = False
+        self.on_full: Callable[[], None] | None = None
+        """Called when the disk refuses a line; returns once there is room again. It may itself write events."""
 
     def emit(self, kind: type[E], /, **fields: object) -> E:
         """Append an event of `kind`, stamped with run, seq, boot and time, in one `write`; returns it.
 
-        Raises OSError when the disk is full (nothing is half-counted: the sequence number is then not used up)
-        and ValueError for an event longer than a line may be.
+        Raises OSError when the disk is full and nobody finds room (nothing is half-counted: the sequence number is
+        then not used up) and ValueError for an event longer than a line may be.
         """
-        event = kind(run=self.run, seq=self._seq + 1, boot=self.boot, t=time.time(), **fields)
-        line = encode(event)
-        if len(line) > MAX_EVENT_BYTES:
-            raise ValueError(f"an event of {len(line)} bytes is longer than a journal line may be")
-        self._write(line)
+        while True:
+            event = kind(run=self.run, seq=self._seq + 1, boot=self.boot, t=time.time(), **fields)
+            line = encode(event)
+            if len(line) > MAX_EVENT_BYTES:
+                raise ValueError(f"an event of {len(line)} bytes is longer than a journal line may be")
+            try:
+                self._write(line)
+                break
+            except OSError as error:
+                self._relieve(error)
         self._seq += 1
         if time.monotonic() - self._synced > FSYNC_SECONDS:
             self.sync()
@@ -58,6 +67,16 @@ class JournalWriter:
             self.sync()
             os.close(self._fd)
             self._fd = -1
+
+    def _relieve(self, error: OSError) -> None:
+        """Let `on_full` find room; raises `error` where there is nobody to find any."""
+        if error.errno not in DISK_FULL or self.on_full is None or self._waiting:
+            raise error
+        self._waiting = True
+        try:
+            self.on_full()
+        finally:
+            self._waiting = False
 
     def _write(self, line: bytes) -> None:
         start = os.lseek(self._fd, 0, os.SEEK_END)

@@ -6,7 +6,6 @@ A generation is complete once its manifest exists, written last; the one before 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -16,7 +15,8 @@ from torch import Tensor
 from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write, make_private_dir
 
-_MARGIN = 16 * 1024 * 1024
+_ENTRY_BYTES = 100
+"""Of a tensor's entry in the header of a safetensors file, besides its name."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,16 +58,18 @@ def save(folder: Path, progress: Progress, weights: dict[str, Tensor], optimizer
         f"weights-{serial:06d}.safetensors": _pack(weights),
         f"optimizer-{serial:06d}.safetensors": _pack(optimizer),
     }
-    size = sum(map(len, contents.values()))
-    if shutil.disk_usage(folder).free < size + _MARGIN:
-        raise OSError(28, "no space left on device")
     for name, data in contents.items():
         atomic_write(folder / name, data)
     files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     generation = Generation(progress=progress, files=files)
     atomic_write(folder / f"state-{serial:06d}.json", msgspec.json.encode(generation))
     _drop_before(folder, serial - 1)
-    return size
+    return sum(map(len, contents.values()))
+
+
+def size_of(*tensors: dict[str, Tensor]) -> int:
+    """About how many bytes `save` writes of these."""
+    return sum(value.nbytes + len(name) + _ENTRY_BYTES for named in tensors for name, value in named.items())
 
 
 def latest(folder: Path) -> tuple[State | None, list[str]]:

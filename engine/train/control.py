@@ -5,7 +5,9 @@ The asking is `engine.protocol.control`; acting is the loop.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable
 
 from engine.protocol.control import Action, Command, ControlReader
 from engine.protocol.events import Ack
@@ -57,14 +59,14 @@ class Control:
         """Acknowledge requests as carried out."""
         for action in actions:
             for re in self._open.pop(action, []):
-                self._journal.emit(Ack, re=re, action=action, state="done")
+                self._acknowledge(re, action, "done")
 
-    def hold(self) -> None:
-        """Stand still until somebody asks to resume; raises Stopped when somebody asks to stop instead."""
+    def hold(self, ready: Callable[[], bool] = lambda: False) -> None:
+        """Stand still until somebody asks to resume, or `ready`; raises Stopped when somebody asks to stop instead."""
         self._paused = True
         self.done("pause")
         try:
-            while not self.wants("resume"):
+            while not self.wants("resume") and not ready():
                 self.check()
                 time.sleep(_POLL_SECONDS)
             self.done("resume")
@@ -76,7 +78,7 @@ class Control:
             command.action == "pause" and (self._paused or self.stopping)
         )
         state = "ignored" if senseless else "accepted"
-        self._journal.emit(Ack, re=command.id, action=command.action, state=state)
+        self._acknowledge(command.id, command.action, state)
         if senseless:
             return
         if command.action == "resume" and not self._paused:
@@ -85,3 +87,8 @@ class Control:
             self.done("pause", "resume")
             return
         self._open.setdefault(command.action, []).append(command.id)
+
+    def _acknowledge(self, re: str, action: Action, state: str) -> None:
+        # A full disk may refuse the line; the request holds all the same.
+        with contextlib.suppress(OSError):
+            self._journal.emit(Ack, re=re, action=action, state=state)

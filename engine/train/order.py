@@ -5,13 +5,12 @@ Which items there are is the dataset plan's business; what is drawn with the gen
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
-from hashlib import blake2b
 from typing import NamedTuple
 
 import torch
 
+from engine.dataset.chance import rng, seed_for
 from engine.dataset.plan import BakePlan
 from engine.protocol.params import BakeParams
 
@@ -26,20 +25,9 @@ class View(NamedTuple):
 Batch = list[View]
 
 
-def seed_for(seed: int, *parts: object) -> int:
-    """A 56-bit seed that depends on the bake's seed and on every part."""
-    text = "/".join(map(str, (seed, *parts)))
-    return int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "little")
-
-
 def generator(seed: int, *parts: object) -> torch.Generator:
     """A CPU generator of its own for one purpose; the same on every device."""
     return torch.Generator().manual_seed(seed_for(seed, *parts))
-
-
-def rng(seed: int, *parts: object) -> random.Random:
-    """The same for Python's own randomness (captions, order)."""
-    return random.Random(seed_for(seed, *parts))
 
 
 def epoch_batches(plan: BakePlan, params: BakeParams, epoch: int) -> list[Batch]:

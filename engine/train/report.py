@@ -18,7 +18,7 @@ _FILES_NAMED = 4
 
 @dataclass(frozen=True)
 class Taken:
-    """A step that is under way on the device: `numbers` are [loss, gradient norm]."""
+    """A step that is under way on the device: `numbers` are those of `loop`'s step."""
 
     step: int
     epoch: int
@@ -98,7 +98,7 @@ class Reporter:
         taken, self._pending = self._pending, None
         if taken is None:
             return
-        loss, norm = taken.numbers.tolist()  # CPU–GPU sync, of the step before the one just launched
+        loss, norm, *norms = taken.numbers.tolist()  # CPU–GPU sync, of the step before the one just launched
         finite = math.isfinite(loss)
         self._journal.emit(
             events.Step,
@@ -112,6 +112,7 @@ class Reporter:
             it_s=taken.it_s,
             eta_s=taken.eta_s,
             elapsed_s=taken.elapsed_s,
+            **_weight_norms(norms),
         )
         # Under loss scaling an infinite gradient is normal: the scaler skips that step and halves its scale.
         if not finite or not (self._scaled or math.isfinite(norm)):
@@ -127,3 +128,10 @@ class Reporter:
         """An epoch's files, validation and previews took this long."""
         self._closing_seconds = seconds
         self.interrupted()
+
+
+def _weight_norms(norms: list[float]) -> dict[str, int | float]:
+    if not norms:
+        return {}
+    scaled, mean, largest = norms
+    return {"norms_scaled": int(scaled), "norm_mean": round(mean, 6), "norm_max": round(largest, 6)}
