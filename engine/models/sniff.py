@@ -70,17 +70,25 @@ def header_of(path: Path) -> dict[str, Any]:
             _not_base(path, "it is not a safetensors file")
         try:
             header = json.loads(handle.read(length))
-        except ValueError:
+        except (ValueError, RecursionError):
             header = None
     if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
         _not_base(path, "it is not a safetensors file")
     try:
-        ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
-    except (KeyError, IndexError, TypeError, ValueError):
+        ends = [_end(entry) for name, entry in header.items() if name != "__metadata__"]
+    except (KeyError, TypeError, ValueError):
         _not_base(path, "it is not a safetensors file")
     if max(ends, default=0) > size - 8 - length:
         raise EngineError("model_broken", path=path, reason="the file is cut short")
     return header
+
+
+def _end(entry: dict[str, Any]) -> int:
+    """Where a tensor's bytes end; raises ValueError for offsets that are none."""
+    start, end = entry["data_offsets"]
+    if not (isinstance(start, int) and isinstance(end, int) and 0 <= start <= end and isinstance(entry["dtype"], str)):
+        raise ValueError(entry)
+    return end
 
 
 def _sniff_folder(path: Path) -> Sniffed:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from engine.protocol import PROTOCOL, datasets
+from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.records import (
@@ -301,6 +302,7 @@ METHODS: dict[str, Method] = {
     "dataset.cancel": Method(datasets.CancelParams, Empty),
     "reg.submit": Method(datasets.RegParams, RunRow),
     "picture": Method(PictureParams, Picture),
+    "lora.info": Method(PathParams, LoraInfo),
     "models.list": Method(Empty, list[ModelRow]),
     "presets.list": Method(Empty, list[PresetRow]),
     "presets.resolve": Method(PresetParams, PresetRow),

@@ -44,6 +44,7 @@ TABLE: dict[str, Command] = {
     "resume": Command("runs", GROUPS[2], N_("Go on with a paused, stopped or broken run.")),
     "queue": Command("queue", GROUPS[2], N_("List, move, hold, start or cancel waiting jobs.")),
     "models": Command("lists", GROUPS[3], N_("List the base models and taggers, and where they are.")),
+    "lora": Command("lora", GROUPS[3], N_("Tell what a LoRA file is and how it was made.")),
     "presets": Command("lists", GROUPS[3], N_("List the presets and what they set.")),
     "params": Command("lists", GROUPS[3], N_("List all parameters, or explain one.")),
     "doctor": Command("doctor", GROUPS[3], N_("Check whether this machine can bake.")),
