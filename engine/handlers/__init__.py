@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.handlers.following import Follower
+from engine.handlers.indexed import Indexed
+from engine.handlers.long_work import LongWork
 from engine.handlers.opened import Opened
 from engine.protocol.records import Finding
 from engine.runs.state import LockedRuns
@@ -21,6 +23,10 @@ _MODULES = {
     "dataset.open": "datasets",
     "dataset.rows": "datasets",
     "dataset.tags": "datasets",
+    "dataset.filter": "dataset_filter",
+    "dataset.complete_filter": "dataset_filter",
+    "dataset.filters": "dataset_filter",
+    "dataset.keep_filter": "dataset_filter",
     "dataset.set_caption": "datasets",
     "dataset.set_repeat": "datasets",
     "dataset.check": "dataset_doctor",
@@ -28,6 +34,24 @@ _MODULES = {
     "dataset.fix": "dataset_doctor",
     "dataset.undo_fix": "dataset_doctor",
     "dataset.crop": "dataset_crop",
+    "dataset.summary": "datasets",
+    "dataset.add": "dataset_files",
+    "dataset.remove": "dataset_files",
+    "dataset.undo": "dataset_files",
+    "dataset.history": "dataset_files",
+    "dataset.mirror": "dataset_files",
+    "dataset.split": "dataset_files",
+    "dataset.export": "dataset_files",
+    "dataset.cancel": "dataset_files",
+    "dataset.mark": "dataset_facts",
+    "dataset.repeat": "dataset_facts",
+    "dataset.flip": "dataset_facts",
+    "dataset.plan": "dataset_facts",
+    "dataset.set_crop": "dataset_crop",
+    "dataset.suggest_crops": "dataset_crop",
+    "dataset.sheet": "dataset_pictures",
+    "dataset.pictures": "dataset_pictures",
+    "reg.submit": "reg",
     "picture": "datasets",
     "lora.info": "loras",
     "models.list": "choices",
@@ -65,6 +89,8 @@ class Context:
     def __init__(self, send: Callable[[Any], None]) -> None:
         self.send = send
         self.datasets = Opened()
+        self.work = LongWork(send)
+        self.indexes = Indexed()
         self.checks: dict[Path, list[Finding]] = {}
         self.runs = LockedRuns()
         self.telemetry = Telemetry()

@@ -77,6 +77,12 @@ SENTENCES: dict[str, Sentence] = {
         "The regular expression /{what}/ at place {place} takes too long.", "Write it without nested repetitions."
     ),
     "filter_long": Sentence("The filter is longer than {limit} signs.", "Save parts of it, or use `*`."),
+    # tags
+    "tags_missing": Sentence("{verb} needs at least one tag.", "Name the tags, separated by commas."),
+    "edit_nothing": Sentence("There is nothing to {verb} in {path}.", "The journal of tag edits is at its end."),
+    "edits_unreadable": Sentence(
+        "{path} is no journal of tag edits: {reason}.", "Each line is an edit such as {example}."
+    ),
     # the dataset's doctor
     "image_damaged": Sentence(
         "{file} can be decoded, but its checksum is wrong: parts of it are damaged.", "Look at it, or get it again."
@@ -164,12 +170,110 @@ SENTENCES: dict[str, Sentence] = {
         "Name a folder elsewhere.",
     ),
     "fix_unknown": Sentence("There is no finding {code} that can be fixed.", "Fixable are: {known}."),
-    "undo_nothing": Sentence("No fix is left to undo in {path}.", "What was undone once stays undone."),
+    "undo_nothing": Sentence("Nothing is left to undo in {path}.", "What was undone once stays undone."),
+    "cancelled": Sentence("Stopped after {done} of {total} files.", "What is done stays done; undo takes it back."),
+    # adding and removing
+    "add_link": Sentence("{file} is a link, and links are not followed.", "Name the file itself."),
+    "add_kind": Sentence("{file} is no PNG, JPEG or WebP image, no folder and no zip archive.", "Name one of these."),
+    "add_unreadable": Sentence("{file} cannot be added: {reason}.", "Check that it exists and may be read."),
+    "add_duplicate": Sentence(
+        "{file} is not added: it is the same file as {other}.", "A repeat says more plainly that it shall weigh more."
+    ),
+    "add_renamed": Sentence(
+        "{file} is now called {name}: its own name, with another ending or content, is taken.",
+        "Images whose names differ only in the ending would share one caption.",
+    ),
+    "add_limit": Sentence(
+        "{count} more images are not added: the dataset would hold more than {limit}.",
+        "Raise the limit (--limit, 0 for none); more images seldom make a better LoRA.",
+    ),
+    "zip_broken": Sentence("{file} cannot be unpacked: {reason}.", "Pack it again, or unpack it yourself and look."),
+    "zip_bomb": Sentence(
+        "{file} would become too large when unpacked ({reason}) and is left packed.",
+        "Unpack it yourself if you trust it.",
+    ),
+    "zip_path": Sentence(
+        "{file} would lie outside the dataset, or its path is none, so it is not unpacked.", "Pack it again."
+    ),
+    "zip_locked": Sentence("{file} is locked with a password.", "Unpack it yourself."),
+    # augmenting, repeats, marks
+    "flip_asymmetry": Sentence(
+        "{file} says {tags}, which is another thing mirrored.", "Do not mirror it, or change its caption."
+    ),
+    "mirror_words": Sentence(
+        "In the caption of {file} left and right were exchanged.", "Look at it: words cannot tell whose left is meant."
+    ),
+    "split_captions": Sentence(
+        "Each part of {file} has the whole picture's caption.", "Tag the parts again: not all of it is in each."
+    ),
+    "split_none": Sentence(
+        "None of these pictures is long enough to be split.", "Lower the ratio, or choose another size."
+    ),
+    "mark_invalid": Sentence("{mark} is no mark.", "A mark is one letter or digit."),
+    "group_empty": Sentence("No image has the mark or lies in the folder {name}.", "Look at the list of the dataset."),
+    "box_invalid": Sentence(
+        "The part {box} does not lie in {file}, which has {width} × {height} pixels.", "Crop it again."
+    ),
+    "crop_enlarged": Sentence(
+        "The crop of {file} is enlarged × {factor} to {size}, which blurs.", "Take a larger part, or a smaller size."
+    ),
+    "crop_cuts_face": Sentence("The crop of {file} cuts through a face.", "Move it, or crop to another shape."),
+    "crop_family": Sentence(
+        "{count} crops are made for {size}, which is not a usual size of {family} models (first: {file}).",
+        "Crop again to {sizes}, or choose the base model they were made for.",
+    ),
+    # export and regularisation
+    "export_exists": Sentence("{path} is not empty.", "Name a new folder."),
+    "export_flips": Sentence(
+        "{count} images also train mirrored, which kohya's trainers only know for whole folders: left out.",
+        "Mirror them as files to take it along.",
+    ),
+    "reg_prompts": Sentence(
+        "Regularisation images need prompts.", "Describe the class without the trigger word, such as 1girl, solo."
+    ),
     "dataset_busy": Sentence("Another program is changing the files of {path}.", "Wait until it is done."),
+    # taggers
+    "tagger_unknown": Sentence(
+        "There is no tagger {name}.",
+        "`lorabake models` lists the names; a folder with model.onnx and selected_tags.csv works as well.",
+    ),
+    "tagger_absent": Sentence(
+        "The tagger {name} is not on this machine and cannot be downloaded: {reason}.",
+        "Put {files} of {hub} into {path}.",
+    ),
+    "tagger_files": Sentence(
+        "{path} is no tagger: {missing} is missing.", "A tagger is a folder with model.onnx and selected_tags.csv."
+    ),
+    "tagger_broken": Sentence("{path} cannot be loaded: {reason}.", "Download it once more."),
+    "tagger_labels": Sentence("{path} is no list of tags: {reason}.", "Download it once more, with its model."),
+    "tagger_contract": Sentence(
+        "How {path} wants its pictures is not known: {reason}.",
+        "Describe it in a file tagger.toml beside the model; docs/taggers.md tells how.",
+    ),
+    "tagger_setting": Sentence("{path} says {name} = {value}, which is not allowed.", "Allowed: {allowed}."),
+    "tagger_output": Sentence(
+        "{path} answers with {got}, which cannot be {wanted}.",
+        "Set activation in tagger.toml, or download the model once more.",
+    ),
+    "tagger_on_cpu": Sentence(
+        "The tagger {name} runs on the processor ({cores} cores), not on a GPU.",
+        "With an NVIDIA GPU: `pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`.",
+    ),
+    "tagger_gpu_unused": Sentence(
+        "There is a GPU, but the tagger {name} runs on the processor: {reason}.",
+        "`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`, which brings its own CUDA libraries.",
+    ),
+    "tagger_batch": Sentence(
+        "{batch} images at once are too many for the memory: {smaller} from now on.", "Set a smaller --batch next time."
+    ),
+    "tags_no_scores": Sentence("No scores of {taggers} are kept for {path}.", "Run the tagger once: `lorabake tag`."),
+    "tags_dataset_busy": Sentence(
+        "The captions of {path} are being changed elsewhere; the scores are kept.",
+        "Write them with `lorabake tag --stored`, or resume this run.",
+    ),
     # parameters
     "param_unknown": Sentence("There is no parameter {name}.", "Did you mean {nearest}?"),
     "param_invalid": Sentence("{name} = {value} is not allowed.", "Allowed: {allowed}."),
-    "param_not_built": Sentence("{name} = {value} is not built yet.", "Leave it at {default}."),
     "notice_no_effect": Sentence("{name} has no effect here ({because}).", "Leave it, or change what it depends on."),
     "notice_noise_offset": Sentence(
         "noise_offset = {value} is above 0.2, where colours tend to go wrong.", "0.03 to 0.1 is usual."
@@ -188,6 +292,26 @@ SENTENCES: dict[str, Sentence] = {
     "notice_prodigy_restarts": Sentence(
         "Prodigy and cosine_with_restarts disturb each other: its estimate of the rate never falls.",
         "Choose cosine or constant.",
+    ),
+    "notice_prodigy_loraplus": Sentence(
+        "Prodigy finds one rate for all weights, and LoRA+ multiplies it for half of them.",
+        "Use LoRA+ with AdamW, or Prodigy alone.",
+    ),
+    "notice_weights_both": Sentence(
+        "min_snr_gamma and debiased_estimation both weight the timesteps, and their weights multiply.",
+        "Set min_snr_gamma to 0 beside debiased_estimation.",
+    ),
+    "notice_prediction": Sentence(
+        "prediction_type = {value}, and the base model says that it predicts {base}.",
+        "Leave it at auto unless you know better: a wrong one gives noise instead of pictures.",
+    ),
+    "notice_zero_snr": Sentence(
+        "zero_terminal_snr is on for a model that predicts noise: at the last timestep it has nothing to find.",
+        "Leave it at auto; models with zero terminal SNR predict v.",
+    ),
+    "notice_unmasked": Sentence(
+        "{count} training images have no mask and train whole (first: {first}).",
+        "Masks bear the names of their pictures, in the same subfolders.",
     ),
     "notice_images_skipped": Sentence(
         "{count} images are not used: unreadable, or with a repeat of 0.", "The list of the dataset marks them."
@@ -295,7 +419,23 @@ SENTENCES: dict[str, Sentence] = {
         "Look at this image; if many images fail, the VAE of the base model is broken.",
     ),
     "nothing_to_train": Sentence(
-        "Both learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
+        "All learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
+    ),
+    "timesteps_empty": Sentence(
+        "No timestep is left to train from {first} on and before {end}.", "Raise max_timestep or lower min_timestep."
+    ),
+    "optimizer_missing": Sentence(
+        "{name} needs {library}, which is not installed.",
+        "Install it with `pip install 'lorabake[{extra}]'`, or choose another optimizer; Adafactor is as small.",
+    ),
+    "optimizer_gpu": Sentence("{name} needs an NVIDIA GPU.", "Choose another optimizer on this machine."),
+    "mask_folder": Sentence(
+        "{path} holds no mask of any training image.",
+        "Masks are PNG, JPEG or WebP files with the names of their pictures, in the same subfolders.",
+    ),
+    "mask_shape": Sentence("The mask {file} has another shape than {image}.", "Draw it over the whole picture."),
+    "mask_empty": Sentence(
+        "The mask {file} leaves nothing of {image} to learn.", "Mark something in it, or leave the picture out."
     ),
     "state_mismatch": Sentence("The saved state of {run} does not fit its job: {reason}.", "Start a new bake."),
     "state_broken": Sentence(
@@ -306,6 +446,10 @@ SENTENCES: dict[str, Sentence] = {
         "Start a new bake to train on the new files.",
     ),
     "disk_full": Sentence("The disk of {path} is full.", "Free some space, then `lorabake resume {run}`."),
+    "disk_full_waits": Sentence(
+        "The disk of {path} is full: {needed} MiB are wanted and {free} MiB are free. The bake waits.",
+        "Free some space and it goes on by itself, at once with `lorabake resume {run}`.",
+    ),
     "worker_died": Sentence(
         "The worker of {run} ended without a word (exit status {status}).",
         "The end of console.log in {dir} may tell why; `lorabake resume {run}` continues from the last state.",
