@@ -78,7 +78,7 @@ def of_plan(
     seconds = times.setup + times.step * plan.optimizer_steps + times.closing * plan.epochs
     seconds += times.previews * preview_rounds(params)
     return Estimate(
-        images=sum(not item.reg for item in plan.items),
+        images=sum(not item.reg and not item.flip for item in plan.items),
         reg_images=plan.reg.used,
         image_views=plan.image_views,
         steps_per_epoch=plan.steps_per_epoch,

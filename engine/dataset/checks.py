@@ -272,6 +272,8 @@ def _buckets(plan: BakePlan | None) -> list[BucketCheck]:
     kept: dict[tuple[int, int], list[float]] = {}
     enlarged: Counter[tuple[int, int]] = Counter()
     for item in plan.items:
+        if item.flip:
+            continue
         kept.setdefault(item.fit.bucket, []).append(_kept(item))
         enlarged[item.fit.bucket] += item.fit.enlargement >= _ENLARGED
     return [

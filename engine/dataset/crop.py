@@ -5,16 +5,18 @@ Originals are never touched. How a crop reaches the trainer, `plan` and `buckets
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.dataset import captions, sidecar
+import msgspec
+
+from engine.dataset import captions, edits, sidecar
 from engine.dataset.buckets import Box, Fit, Size, cover, within
+from engine.dataset.encode import encode
 from engine.dataset.focus import FaceFinder, Subject, subject
 from engine.dataset.names import inside, printable
 from engine.dataset.pixels import load_rgb, upright_rgb
@@ -37,6 +39,7 @@ _HEAD = 1.5
 """Of somebody too tall for the part, the head shall be in it: what is cut off above costs more than twice as much."""
 _LOOK = 640
 """Pictures are looked at no larger than this; a JPEG is decoded no larger."""
+_FACES = 20
 _SIZE = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
 _ENDINGS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
@@ -82,8 +85,7 @@ def focus_box(full: Size, size: Size, seen: Subject) -> tuple[Box, bool]:
         left = _most(seen.map.sum(axis=0), width, full[0], at=0.5)
         top = _most(seen.map.sum(axis=1), height, full[1], at=0.3, before=_HEAD)
     box = left, top, left + width, top + height
-    cut = any(f[0] < box[0] or f[1] < box[1] or f[2] > box[2] or f[3] > box[3] for f in seen.faces)
-    return box, cut
+    return box, cuts(box, seen.faces)
 
 
 def _around(spans: list[tuple[int, int]], window: int, whole: int, *, at: float, grown: tuple[float, float]) -> int:
@@ -129,49 +131,98 @@ def crop(
     mode: CropMode = "center",
     finder: FaceFinder | None = None,
     tell: Tell = silent,
-) -> list[Finding]:
+) -> tuple[int, list[Finding]]:
     """Crop the images to the shape of `size`, around their middle or (`focus`) their subject; unreadable ones are
     passed over, and named when looking for the subject found it out.
 
-    Raises EngineError `dataset_unwritable`, `path_outside` or `sidecar_unreadable`.
+    Where a person chose the place, that counts: how many were left as they are or only brought to the new shape, and
+    what failed. Raises EngineError `dataset_unwritable`, `path_outside` or `sidecar_unreadable`.
     """
     usable = [image for image in images if image.usable]
-    crops: dict[str, Crop | None] = {}
+    crops: dict[str, Crop] = {}
     failed: list[Finding] = []
+    kept = 0
 
     def one(image: ImageFile) -> Crop | ErrorInfo:
         full = (image.width, image.height)
+        chosen = _chosen(image, size)
+        if chosen is not None:
+            return chosen
         if mode == "center":
             return Crop(box=centre_box(full, size), size=size, of=full)
         try:
-            small, upright = upright_rgb(image.path, within=(_LOOK, _LOOK))
+            seen = look(image, finder)
         except EngineError as error:
             return error.info
-        if upright != full:
-            return describe("dataset_changed", count=1, file=image.name)
-        scale = full[0] / small.width, full[1] / small.height
-        seen = subject(small, finder)
-        faces = [
-            (int(a * scale[0]), int(b * scale[1]), min(full[0], round(c * scale[0])), min(full[1], round(d * scale[1])))
-            for a, b, c, d in seen.faces
-        ]
-        box, cut = focus_box(full, size, Subject(faces, seen.map))
-        return Crop(box=box, size=size, of=full, mode="focus", faces=len(faces), cuts_face=cut)
+        box, cut = focus_box(full, size, seen)
+        return Crop(
+            box=box,
+            size=size,
+            of=full,
+            mode="focus",
+            faces=len(seen.faces),
+            face_boxes=seen.faces[:_FACES],
+            cuts_face=cut,
+        )
 
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         for number, (image, made) in enumerate(zip(usable, pool.map(one, usable), strict=True), 1):
             if isinstance(made, Crop):
                 crops[image.name] = made
+                kept += made.mode in ("point", "manual") or made.accepted
             else:
                 failed.append(_failure(image, made))
             tell(number, len(usable))
-    sidecar.set_crops(dataset.path, crops)
-    return failed
+    edits.set_facts(dataset.path, "crop", {"crops": crops})
+    return kept, failed
+
+
+def look(image: ImageFile, finder: FaceFinder | None) -> Subject:
+    """Where the subject of an image is, in pixels of the upright picture.
+
+    Raises EngineError `image_missing`, `image_unreadable`, `image_too_large` or `dataset_changed`.
+    """
+    full = (image.width, image.height)
+    small, upright = upright_rgb(image.path, within=(_LOOK, _LOOK))
+    if upright != full:
+        raise EngineError("dataset_changed", count=1, file=image.name)
+    scale = full[0] / small.width, full[1] / small.height
+    seen = subject(small, finder)
+    faces = [
+        (int(a * scale[0]), int(b * scale[1]), min(full[0], round(c * scale[0])), min(full[1], round(d * scale[1])))
+        for a, b, c, d in seen.faces
+    ]
+    return Subject(faces, seen.map)
+
+
+def cuts(box: Box, faces: Sequence[Box]) -> bool:
+    """Whether one of the faces is not whole in the box."""
+    return any(f[0] < box[0] or f[1] < box[1] or f[2] > box[2] or f[3] > box[3] for f in faces)
+
+
+def box_around(full: Size, size: Size, point: tuple[float, float]) -> Box:
+    """The largest part of the shape of `size` whose middle is as near to `point` as the rim allows."""
+    width, height = part_size(full, size)
+    left = round(min(max(point[0] - width / 2, 0), full[0] - width))
+    top = round(min(max(point[1] - height / 2, 0), full[1] - height))
+    return left, top, left + width, top + height
+
+
+def _chosen(image: ImageFile, size: Size) -> Crop | None:
+    """The crop that follows from what a person chose, None where nobody did."""
+    old = image.crop
+    if old is None or not (old.accepted or old.mode in ("point", "manual")):
+        return None
+    if old.size == size:
+        return old
+    middle = old.point or ((old.box[0] + old.box[2]) / 2, (old.box[1] + old.box[3]) / 2)
+    box = box_around(old.of, size, middle)
+    return msgspec.structs.replace(old, box=box, size=size, accepted=False, cuts_face=cuts(box, old.face_boxes))
 
 
 def clear(dataset: Dataset, images: Sequence[ImageFile]) -> None:
     """Let the whole pictures train again; raises EngineErrors as `crop` does."""
-    sidecar.set_crops(dataset.path, {image.name: None for image in images})
+    edits.set_facts(dataset.path, "crop", {"crops": {image.name: sidecar.ABSENT for image in images}})
 
 
 def export(
@@ -222,7 +273,7 @@ def _export(dataset: Dataset, image: ImageFile, folder: Path) -> ErrorInfo | Non
     try:
         if os.path.lexists(target):
             raise EngineError("file_exists", file=image.name)
-        data = encode(image, image.crop)
+        data = encoded(image, image.crop)
         target.parent.mkdir(parents=True, exist_ok=True)
         # The caption first: a picture that is there has its words.
         caption = captions.caption_path(image.path)
@@ -236,7 +287,7 @@ def _export(dataset: Dataset, image: ImageFile, folder: Path) -> ErrorInfo | Non
     return None
 
 
-def encode(image: ImageFile, part: Crop) -> bytes:
+def encoded(image: ImageFile, part: Crop) -> bytes:
     """The cropped picture at the size it was cropped for, in the format that the ending of its name promises.
 
     Raises EngineError `image_missing`, `image_unreadable`, `image_too_large` or `dataset_changed`.
@@ -244,14 +295,7 @@ def encode(image: ImageFile, part: Crop) -> bytes:
     from PIL import Image
 
     kind = _ENDINGS[image.path.suffix.lower()]
-    options: dict[str, Any] = {}
-    if kind == "JPEG":
-        options = {"quality": 95, "subsampling": 0}
-    elif kind == "WEBP":
-        options = {"lossless": True}
-    target = io.BytesIO()
-    Image.fromarray(load_rgb(image.path, exact_fit(part))).save(target, kind, **options)
-    return target.getvalue()
+    return encode(Image.fromarray(load_rgb(image.path, exact_fit(part), draft=True)), kind)
 
 
 def exact_fit(part: Crop) -> Fit:

@@ -262,6 +262,7 @@ def editing(root: Path, kind: ChangeKind = "fix") -> Iterator[Edits]:
         make_private_dir(edits.folder)
         if not lock.acquire():
             raise EngineError("dataset_busy", path=printable(str(root)))
+        _sweep(edits.folder / TRASH)
         yield edits
     except OSError as error:
         raise _unwritable(root, error) from None
@@ -282,6 +283,15 @@ def set_facts(root: Path, kind: ChangeKind, facts: Mapping[str, Mapping[str, Any
         edits.set_facts(facts)
     except OSError as error:
         raise _unwritable(root, error) from None
+
+
+def _sweep(trash: Path) -> None:
+    """Remove what a writer that was killed had not made whole yet; we hold the lock, so nobody is at it."""
+    with contextlib.suppress(OSError):
+        for batch in os.scandir(trash):
+            for left in os.scandir(batch.path) if batch.is_dir(follow_symlinks=False) else ():
+                if left.name.endswith((".part", ".words")) and not left.is_dir(follow_symlinks=False):
+                    os.unlink(left.path)
 
 
 def _check_folder(edits: Edits, *more: Path) -> None:

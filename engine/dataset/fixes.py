@@ -5,22 +5,19 @@ What to fix, `checks` says; how a file is changed without risk, `edits` knows.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from engine.dataset import captions
 from engine.dataset.checks import FIXES, SUFFIXES, Diagnosis
-from engine.dataset.decode import load, open_image, orientation
 from engine.dataset.edits import Edit, Edits, editing
+from engine.dataset.encode import encode, plain
 from engine.dataset.encodings import guess
 from engine.dataset.names import printable
-from engine.dataset.pixels import flat_rgb, upright
 from engine.dataset.scan import ImageFile
 from engine.dataset.tell import Tell, silent
 from engine.dataset.undo import follow, take_back
@@ -111,33 +108,12 @@ def _prepared(work: _Work, diagnosis: Diagnosis) -> bytes | ErrorInfo | None:
         stat = os.stat(work.image.path)
         if "decode" not in work.fixes and (stat.st_size, stat.st_mtime_ns) != (facts.size, facts.mtime_ns):
             raise EngineError("file_changed", file=work.image.name)
-        return _plain(work.image) if _PIXELS.intersection(work.fixes) else None
+        return encode(*plain(work.image)) if _PIXELS.intersection(work.fixes) else None
     except EngineError as error:
         return error.info
     except OSError as error:
         reason = error.strerror or str(error)
         return EngineError("image_unreadable", file=work.image.name, reason=reason).info
-
-
-def _plain(image: ImageFile) -> bytes:
-    """The picture as a bake sees it (upright, RGB, on white), in its own format."""
-    target = io.BytesIO()
-    with open(image.path, "rb") as file:
-        picture = open_image(file, image.name)
-        kind = "JPEG" if picture.format == "MPO" else picture.format or ""
-        turned = orientation(picture)
-        load(picture, image.name)
-        # A colour profile speaks of the colours it was made for; grey and CMYK ones do not survive the conversion.
-        profile = picture.info.get("icc_profile") if picture.mode in ("RGB", "RGBA", "P") else None
-        options: dict[str, Any] = {"icc_profile": profile} if profile else {}
-        if kind == "JPEG":
-            options |= {"quality": 95, "subsampling": 0}
-        elif kind == "WEBP":
-            options |= {"lossless": True}
-        rgb = upright(flat_rgb(picture), turned)
-    rgb.info = {}
-    rgb.save(target, kind, **options)
-    return target.getvalue()
 
 
 def _apply(edits: Edits, work: _Work, data: bytes | None, diagnosis: Diagnosis) -> ErrorInfo | None:

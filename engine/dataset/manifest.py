@@ -28,7 +28,7 @@ def freeze(plan: BakePlan) -> list[ManifestEntry]:
     """
     rows = [(item, False) for item in plan.items] + [(item, True) for item in plan.validation]
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        hashes = list(pool.map(lambda row: _sha256(row[0].image.path, row[0].image.name), rows))
+        hashes = list(pool.map(lambda row: file_sha256(row[0].image.path, row[0].image.name), rows))
     return [
         ManifestEntry(
             file=printable(str(item.image.path)),
@@ -41,6 +41,7 @@ def freeze(plan: BakePlan) -> list[ManifestEntry]:
             reg=item.reg,
             validation=held,
             crop=item.image.crop,
+            flip=item.flip,
         )
         for (item, held), digest in zip(rows, hashes, strict=True)
     ]
@@ -66,6 +67,7 @@ def thaw(manifest: Sequence[ManifestEntry], params: BakeParams) -> BakePlan:
             repeat=entry.repeat,
             fit=fit_image(image, sizes, params),
             reg=entry.reg,
+            flip=entry.flip,
         )
         (validation if entry.validation else items).append(item)
     reg = [item.repeat for item in items if item.reg]
@@ -78,7 +80,7 @@ def verify(manifest: Sequence[ManifestEntry]) -> list[str]:
 
     def same(entry: ManifestEntry) -> bool:
         try:
-            return _sha256(image_path(entry), entry.file) == entry.sha256
+            return file_sha256(image_path(entry), entry.file) == entry.sha256
         except EngineError:
             return False
 
@@ -98,7 +100,8 @@ def image_path(entry: ManifestEntry) -> Path:
         return path
 
 
-def _sha256(path: Path, name: str) -> str:
+def file_sha256(path: Path, name: str) -> str:
+    """The hash of a file's bytes; raises EngineError `image_missing` or `image_unreadable`."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.dataset.buckets import Fit, Size, bucket_sizes, fit, within
+from engine.dataset.mirroring import mirrored_words
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.errors import EngineError
@@ -21,12 +22,14 @@ from engine.protocol.records import BucketRow, RegUse
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """An image in a bake: taken `repeat` times per epoch, in the bucket of `fit`; `reg` marks regularisation."""
+    """An image in a bake: taken `repeat` times per epoch, in the bucket of `fit`; `reg` marks regularisation, `flip`
+    the mirrored picture (its caption says left for right)."""
 
     image: ImageFile
     repeat: int
     fit: Fit
     reg: bool = False
+    flip: bool = False
 
 
 class BakePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +66,17 @@ def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> Bake
             continue
         item = Item(image=image, repeat=repeat, fit=fit_image(image, sizes, params))
         (validation if image.name in held else train).append(item)
+        if image.flip and image.name not in held and image.flip_repeat != 0:
+            words = None if image.caption is None else mirrored_words(image.caption)
+            mirrored = msgspec.structs.replace(image, caption=words)
+            views = repeat if image.flip_repeat is None else image.flip_repeat
+            train.append(Item(image=mirrored, repeat=views, fit=item.fit, flip=True))
     if not train:
         raise EngineError("dataset_no_image", path=printable(str(dataset.path)))
     views = sum(item.repeat for item in train)
     balanced, use = _balance(reg.usable if reg else [], views)
     extra = [Item(image=image, repeat=n, fit=fit_image(image, sizes, params), reg=True) for image, n in balanced]
-    skipped = len(dataset.images) - len(train) - len(validation)
+    skipped = len(dataset.images) - sum(not item.flip for item in train) - len(validation)
     return assemble([*train, *extra], validation, params, reg=use, skipped=skipped)
 
 
@@ -107,7 +115,7 @@ def _table(items: Sequence[Item], batch_size: int) -> tuple[BucketRow, ...]:
     images: Counter[Size] = Counter()
     views: Counter[Size] = Counter()
     for item in items:
-        images[item.fit.bucket] += 1
+        images[item.fit.bucket] += not item.flip
         views[item.fit.bucket] += item.repeat
     return tuple(
         BucketRow(

@@ -5,8 +5,12 @@ Only shapes for the protocol; the facts come from `scan`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import msgspec
 
+from engine.dataset.listing import Listing
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.records import DatasetPage, DatasetSummary, ImageRow
@@ -17,6 +21,16 @@ MAX_FINDINGS = 50
 
 _PAGE_BYTES = MAX_EVENT_BYTES * 8
 _encoder = msgspec.json.Encoder()
+
+
+def begun(found: Listing) -> DatasetSummary:
+    """What a viewer learns of a large dataset before its files are read."""
+    return DatasetSummary(
+        path=printable(str(found.root)),
+        images=len(found.entries),
+        findings=found.findings[:MAX_FINDINGS],
+        complete=False,
+    )
 
 
 def summary(dataset: Dataset) -> DatasetSummary:
@@ -42,27 +56,30 @@ def row(image: ImageFile) -> ImageRow:
         own_repeat=image.own_repeat,
         problem=image.problem,
         crop=image.crop,
+        marks=image.marks,
+        flip=image.flip,
+        flip_repeat=image.flip_repeat,
     )
 
 
 def page(dataset: Dataset, offset: int) -> DatasetPage:
     """The rows from `offset` on, half a megabyte of them at most (but at least one)."""
+    return some(dataset.path, dataset.images, offset, len(dataset.images))
+
+
+def some(path: Path, images: Sequence[ImageFile], offset: int, total: int) -> DatasetPage:
+    """The rows from `offset` on of those that are there of `total`, as `page`."""
     rows: list[ImageRow] = []
     size = 0
     offset = max(0, offset)
-    for image in dataset.images[offset:]:
+    for image in images[offset:]:
         entry = row(image)
         size += len(_encoder.encode(entry)) + 1
         if rows and size > _PAGE_BYTES:
             break
         rows.append(entry)
     end = offset + len(rows)
-    return DatasetPage(
-        path=printable(str(dataset.path)),
-        offset=offset,
-        rows=rows,
-        next=end if end < len(dataset.images) else None,
-    )
+    return DatasetPage(path=printable(str(path)), offset=offset, rows=rows, next=end if end < total else None)
 
 
 def only(dataset: Dataset, names: list[str]) -> DatasetPage:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.dataset import sidecar
+from engine.dataset import captions, sidecar
 from engine.dataset.edits import Edit, Edits, editing
 from engine.dataset.names import printable, to_name
 from engine.dataset.tell import Tell, silent
@@ -63,6 +63,7 @@ def follow(root: Path, before: bytes, after: bytes) -> None:
 
 def _change(batch: list[Edit]) -> Change:
     names = {edit.name for edit in batch if edit.name}
+    names = {name for name in names if not name.endswith(captions.EXTENSIONS)} or names
     # What is remembered of an image beside a change of its file is no second change.
     facts = {name for edit in batch for table in edit.facts.values() for name in table} if not names else set()
     return Change(batch=batch[0].batch, kind=batch[0].kind, t=batch[0].t, count=len(names | facts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +10,14 @@ import msgspec
 from engine.handlers import Context
 from engine.handlers.opened import absolute
 from engine.protocol import fields
-from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams, Progress
+from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams
 from engine.protocol.records import CheckReport, Finding, FindingsPage, FixReport
 from engine.protocol.wire import MAX_EVENT_BYTES
 
 if TYPE_CHECKING:
     from engine.dataset.checks import Diagnosis
-    from engine.dataset.tell import Tell
 
 _PAGE_BYTES = MAX_EVENT_BYTES * 8
-_TELL_SECONDS = 0.2
 _encoder = msgspec.json.Encoder()
 
 
@@ -58,10 +55,11 @@ def dataset_fix(context: Context, params: FixParams) -> FixReport:
     from engine.dataset.fixes import fix
 
     found = _diagnose(context, params, "dataset.check")
-    tell = teller(context, found.dataset.path, "dataset.fix")
-    report = fix(found, codes=params.codes, files=params.files, tell=tell)
-    context.datasets.forget(params.path)
-    return report
+    try:
+        with context.work.telling(found.dataset.path, "dataset.fix") as tell:
+            return fix(found, codes=params.codes, files=params.files, tell=tell)
+    finally:
+        context.datasets.forget(params.path)
 
 
 def dataset_undo_fix(context: Context, params: PathParams) -> FixReport:
@@ -70,9 +68,11 @@ def dataset_undo_fix(context: Context, params: PathParams) -> FixReport:
 
     # Not opened first: a dataset whose last image was dropped must be restorable.
     root = absolute(params.path)
-    report = undo(root, teller(context, root, "dataset.undo_fix"))
-    context.datasets.forget(params.path)
-    return report
+    try:
+        with context.work.telling(root, "dataset.undo_fix") as tell:
+            return undo(root, tell)
+    finally:
+        context.datasets.forget(params.path)
 
 
 def _diagnose(context: Context, params: CheckParams, task: str) -> Diagnosis:
@@ -81,23 +81,18 @@ def _diagnose(context: Context, params: CheckParams, task: str) -> Diagnosis:
     built = fields.build(params.params)
     dataset = context.datasets.open(params.path)
     reg = context.datasets.open(params.reg) if params.reg else None
-    tell = teller(context, dataset.path, task)
-    return diagnose(dataset, reg, built, trigger=params.trigger, tell=tell)
+    with context.work.telling(dataset.path, task) as tell:
+        return diagnose(dataset, reg, built, trigger=params.trigger, family=_family(params.base), tell=tell)
 
 
-def teller(context: Context, root: Path, task: str) -> Tell:
-    """What pushes `Progress` of `task` to the viewer, a few times a second."""
-    from engine.dataset.names import printable
+def _family(base: str) -> str:
+    """The family of a base by name or path, "" for none."""
+    if not base:
+        return ""
+    from engine.models.catalogue import list_models, locate
 
-    path, last = printable(str(root)), [time.monotonic()]
-
-    def tell(done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - last[0] >= _TELL_SECONDS:
-            last[0] = now
-            context.send(Progress(path=path, task=task, done=done, total=total))
-
-    return tell
+    known = next((row.family for row in list_models() if row.kind == "base" and row.name == base), "")
+    return known or locate(base).family
 
 
 def _page(root: Path, findings: list[Finding], offset: int) -> FindingsPage:

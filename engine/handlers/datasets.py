@@ -9,19 +9,40 @@ from engine.protocol.errors import EngineError
 from engine.protocol.messages import DatasetRows, PathParams, PictureParams, SetCaption, SetRepeat
 from engine.protocol.records import DatasetPage, DatasetSummary, Picture, TagTable
 
+_AT_ONCE = 300
+"""Images that are read at once; of larger datasets the names are told first."""
+_PATIENCE = 2.0
+"""Seconds; on a slow disk even few images take long."""
+_FIRST_ROWS = 200
+
 
 def dataset_open(context: Context, params: PathParams) -> DatasetSummary:
-    """Scan a folder."""
+    """List a folder; its files too where that is quick, else behind the viewer's back while it asks for rows."""
+    from engine.dataset.rows import begun, summary
+
+    reading = context.datasets.begin(params.path)
+    few = len(reading.listing.entries) <= _AT_ONCE
+    dataset = reading.dataset(timeout=_PATIENCE if few else 0)
+    return begun(reading.listing) if dataset is None else summary(dataset)
+
+
+def dataset_summary(context: Context, params: PathParams) -> DatasetSummary:
+    """The whole summary, once everything is read."""
     from engine.dataset.rows import summary
 
-    return summary(context.datasets.open(params.path))
+    return summary(context.datasets.get(params.path))
 
 
 def dataset_rows(context: Context, params: DatasetRows) -> DatasetPage:
-    """A page of the last scan."""
-    from engine.dataset.rows import page
+    """A page of the last scan; of one at work what is there, at least one row."""
+    from engine.dataset.rows import page, some
 
-    return page(context.datasets.get(params.path), params.offset)
+    reading = context.datasets.reading(params.path)
+    if reading is None:
+        return page(context.datasets.get(params.path), params.offset)
+    total = len(reading.listing.entries)
+    rows = reading.rows(min(total, max(0, params.offset) + _FIRST_ROWS))
+    return some(reading.listing.root, rows, params.offset, total)
 
 
 def dataset_tags(context: Context, params: PathParams) -> TagTable:
@@ -44,14 +65,13 @@ def dataset_set_caption(context: Context, params: SetCaption) -> DatasetPage:
 
 def dataset_set_repeat(context: Context, params: SetRepeat) -> DatasetPage:
     """Give images their own repeat; answers with their rows as they are now."""
+    from engine.dataset.groups import set_repeat
     from engine.dataset.rows import only
-    from engine.dataset.scan import find
-    from engine.dataset.sidecar import set_repeat
+    from engine.dataset.scan import find_all
 
     dataset = context.datasets.get(params.path)
-    for name in params.images:
-        find(dataset, name)
-    set_repeat(dataset.path, params.images, params.repeat)
+    find_all(dataset, params.images)
+    set_repeat(dataset, params.repeat, images=params.images)
     return only(context.datasets.reread(params.path, params.images), params.images)
 
 
@@ -62,4 +82,4 @@ def picture(context: Context, params: PictureParams) -> Picture:
     root = absolute(params.root)
     if not context.datasets.contains(root) and root.parent != runs_dir():
         raise EngineError("path_outside", path=root, root=runs_dir())
-    return drawn(root, params.file, params.width, params.height)
+    return drawn(root, params.file, params.width, params.height, params.encoding)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.protocol.errors import EngineError
 
 if TYPE_CHECKING:
-    from engine.dataset.scan import Dataset
+    from engine.dataset.scan import Dataset, Reading
 
 RECENT_SECONDS = 3.0
 
@@ -28,8 +28,25 @@ class Opened:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._scans: dict[Path, _Scan] = {}
+        self._readings: dict[Path, Reading] = {}
         self._at_work: dict[Path, threading.Lock] = {}
         self._refreshing: set[Path] = set()
+
+    def begin(self, path: str) -> Reading:
+        """List a folder and begin to read it; raises the EngineErrors of `scan` that concern the folder itself."""
+        from engine.dataset.scan import Reading
+
+        root = absolute(path)
+        before = self._scans.get(root)
+        reading = Reading(root, before.dataset if before else None)
+        with self._lock:
+            self._readings[root] = reading
+        reading.start(lambda dataset: self._settle(root, reading, before, dataset))
+        return reading
+
+    def reading(self, path: str) -> Reading | None:
+        """The scan at work on a folder, if there is one."""
+        return self._readings.get(absolute(path))
 
     def open(self, path: str) -> Dataset:
         """Scan a folder, or scan it again; raises the EngineErrors of `scan`."""
@@ -48,8 +65,19 @@ class Opened:
                         self._scans[root] = _Scan(dataset, time.monotonic())
                         return dataset
 
+    def _settle(self, root: Path, reading: Reading, before: _Scan | None, dataset: Dataset | None) -> None:
+        with self._lock:
+            if self._readings.get(root) is not reading:
+                return  # a later one is at work, or the files changed meanwhile
+            del self._readings[root]
+            if dataset is not None and self._scans.get(root) is before:
+                self._scans[root] = _Scan(dataset, time.monotonic())
+
     def get(self, path: str) -> Dataset:
-        """The last scan of a folder; one that was not opened yet is opened."""
+        """The last scan of a folder; one that was not opened yet is opened, one at work waited for."""
+        reading = self._readings.get(absolute(path))
+        if reading is not None:
+            reading.dataset()
         known = self._scans.get(absolute(path))
         return self.open(path) if known is None or known.stale else known.dataset
 
@@ -83,13 +111,14 @@ class Opened:
     def forget(self, path: str) -> None:
         """The files were changed by ourselves: whoever asks next gets a new scan."""
         with self._lock:
+            self._readings.pop(absolute(path), None)
             known = self._scans.get(absolute(path))
             if known is not None:
                 self._scans[absolute(path)] = known._replace(stale=True)
 
     def contains(self, root: Path) -> bool:
         """Whether `root` is an opened dataset; does not wait for a scan at work."""
-        return root in self._scans
+        return root in self._scans or root in self._readings
 
     def _refresh(self, root: Path) -> None:
         try:

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.params import BakeParams
+from engine.protocol.tag_options import TagOptions
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +29,8 @@ as plain RGB, under the right ending, as UTF-8."""
 class Crop(Record, frozen=True):
     """The part of a picture that trains: `box` (left, top, right, bottom) in pixels of the upright picture, which was
     `of` (width, height) large when it was cropped for pictures of `size`; `mode` says how the box was found, `faces`
-    how many were seen and `face_boxes` where, `cuts_face` that one of them is not whole in the box. `point` is where a person put its middle;
-    `accepted` that a person has looked at it: both outlive a batch crop."""
+    how many were seen and `face_boxes` where, `cuts_face` that one of them is not whole in the box. `point` is where a
+    person put its middle; `accepted` that a person has looked at it: both outlive a batch crop."""
 
     box: tuple[int, int, int, int]
     size: tuple[int, int]
@@ -283,7 +284,8 @@ class FixReport(Record, frozen=True):
 
 class CropReport(Record, frozen=True):
     """What cropping did to a dataset of `images` pictures: `cropped` of them have a crop now (the rows tell which),
-    `kept` were left as a person had placed them, `exported` files were written, `failed` were not; `notices` is what a person should know."""
+    `kept` were left as a person had placed them, `exported` files were written, `failed` were not; `notices` is what a
+    person should know."""
 
     path: str
     images: int
@@ -319,7 +321,7 @@ class ManifestEntry(Record, frozen=True):
 
     `file` is absolute (see `engine.dataset.names` for odd spellings), `name` relative to its dataset, sizes are
     pixels after EXIF rotation, of the whole picture where it has a `crop`. A `validation` image is measured with and
-    never trained.
+    never trained; with `flip` this is the mirrored picture of an image that may stand here as well.
     """
 
     file: str
@@ -332,6 +334,7 @@ class ManifestEntry(Record, frozen=True):
     name: str = ""
     validation: bool = False
     crop: Crop | None = None
+    flip: bool = False
 
 
 class Job(Record, frozen=True):
@@ -347,6 +350,7 @@ class Job(Record, frozen=True):
     preset: str = ""
     out: str = ""
     params: BakeParams = BakeParams()
+    tagging: TagOptions = TagOptions()
     parent: str = ""
 
 

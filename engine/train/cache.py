@@ -19,20 +19,21 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from engine.dataset.buckets import Fit
+from engine.dataset.manifest import file_sha256
 from engine.dataset.pixels import load_rgb
 from engine.dataset.plan import Item
 from engine.models.model import DiffusionModel, Embedding, Frame, Posterior
 from engine.protocol.errors import EngineError
-from engine.protocol.files import atomic_write, make_private_dir
+from engine.protocol.files import DISK_FULL, atomic_write, make_private_dir
 from engine.protocol.params import BakeParams
 
 _FORMAT = 1
 _EMBEDDING_BYTES = 1 << 30
 
 
-def latent_key(sha256: str, fit: Fit, vae_hash: str) -> str:
-    """The name of a cached latent."""
-    text = f"{_FORMAT}/{sha256}/{fit.bucket}/{fit.source}/{fit.resize}/{fit.crop}/{vae_hash}"
+def latent_key(sha256: str, fit: Fit, vae_hash: str, *, flip: bool = False) -> str:
+    """The name of a cached latent; `flip` for that of the mirrored picture."""
+    text = f"{_FORMAT}/{sha256}/{fit.bucket}/{fit.source}/{fit.resize}/{fit.crop}/{vae_hash}" + "/flip" * flip
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -44,11 +45,15 @@ def frame_of(item: Item) -> Frame:
     """
     fit, crop = item.fit, item.image.crop
     (width, height), left, top = fit.source, fit.crop[0], fit.crop[1]
+    across = fit.resize[0]
     if crop is not None:
         box = crop.box
         left = max(0, left - round(box[0] * fit.resize[0] / width))
         top = max(0, top - round(box[1] * fit.resize[1] / height))
+        across = round((box[2] - box[0]) * fit.resize[0] / width)
         width, height = box[2] - box[0], box[3] - box[1]
+    if item.flip:
+        left = max(0, across - left - fit.bucket[0])
     return Frame(original=(height, width), crop=(top, left), target=(fit.bucket[1], fit.bucket[0]))
 
 
@@ -62,22 +67,30 @@ class Latents:
     def load(self, items: Sequence[Item], hashes: Sequence[str]) -> Iterator[Posterior]:
         """The posterior of each item, in order, on the CPU.
 
-        Raises EngineError `image_unreadable` or `latent_nonfinite`. A cache that cannot be written is only slower.
+        Raises EngineError `image_unreadable`, `dataset_changed` or `latent_nonfinite`. A cache that cannot be written
+        is only slower.
         """
         for item, sha256 in zip(items, hashes, strict=True):
-            key = latent_key(sha256, item.fit, self._model.vae_hash)
+            key = latent_key(sha256, item.fit, self._model.vae_hash, flip=item.flip)
             path = self._folder / key[:2] / f"{key}.safetensors"
-            yield self._read(path) or self._compute(item, path)
+            yield self._read(path, item) or self._compute(item, sha256, path)
 
-    def _read(self, path: Path) -> Posterior | None:
+    def _read(self, path: Path, item: Item) -> Posterior | None:
         try:
             tensors = safetensors.torch.load(path.read_bytes())
-            return Posterior(tensors["mean"], tensors["std"])
+            found = Posterior(tensors["mean"], tensors["std"])
         except (OSError, SafetensorError, KeyError):
             return None
+        cells = tuple(side // self._model.vae_factor for side in reversed(item.fit.bucket))
+        sound = all(bool(part.shape[1:] == cells and torch.isfinite(part).all()) for part in (found.mean, found.std))
+        return found if sound else None
 
-    def _compute(self, item: Item, path: Path) -> Posterior:
-        pixels = torch.from_numpy(np.array(load_rgb(item.image.path, item.fit)))
+    def _compute(self, item: Item, sha256: str, path: Path) -> Posterior:
+        rgb = load_rgb(item.image.path, item.fit)
+        # The file may have been replaced since it was hashed, and what is stored under a hash must be that file's.
+        if file_sha256(item.image.path, item.image.name) != sha256:
+            raise EngineError("dataset_changed", count=1, file=item.image.name)
+        pixels = torch.from_numpy(np.array(rgb[:, ::-1] if item.flip else rgb))
         posterior = self._model.encode_image(pixels.permute(2, 0, 1).float() / 127.5 - 1)
         mean, std = posterior.mean.cpu().contiguous(), posterior.std.cpu().contiguous()
         if not bool(torch.isfinite(mean).all() and torch.isfinite(std).all()):
@@ -86,7 +99,7 @@ class Latents:
             make_private_dir(path.parent)
             atomic_write(path, safetensors.torch.save({"mean": mean, "std": std}))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+            if error.errno not in DISK_FULL | {errno.EACCES, errno.EROFS, errno.EPERM}:
                 raise
         return Posterior(mean, std)
 
@@ -96,7 +109,7 @@ class Captions:
 
     def __init__(self, model: DiffusionModel, params: BakeParams) -> None:
         self._model = model
-        self._trained = params.text_encoder_lr > 0
+        self._trained = any(rate > 0 for rate in params.text_encoder_lrs[: len(model.text_encoders)])
         self._options = {"clip_skip": params.clip_skip, "max_token_length": params.max_token_length}
         self._kept: OrderedDict[str, Embedding] = OrderedDict()
         self._bytes = 0

@@ -32,7 +32,7 @@ def _run(args: argparse.Namespace) -> int:
     dataset, base = absolute(args.dataset), base_model(args.base)
 
     async def work(client: EngineClient) -> int:
-        opened = await client.call("dataset.open", PathParams(path=dataset))
+        opened = await client.call("dataset.summary", PathParams(path=dataset))
         preset = args.preset or await preset_for(client, base)
         wanted = PresetParams(name=preset, base=base, images=opened.readable)
         layers = {**(await client.call("presets.resolve", wanted)).params, **params}
