@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import traceback
 from collections.abc import Iterator
 
@@ -11,11 +10,11 @@ import torch
 
 from engine.protocol import events
 from engine.protocol.errors import EngineError
+from engine.protocol.files import DISK_FULL
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.runs.folder import RunFolder
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CPU_MEMORY = ("not enough memory", "can't allocate memory", "std::bad_alloc")
 
 
@@ -54,7 +53,7 @@ def journaled(run: RunFolder, job: Job, journal: JournalWriter, stage: Stage) ->
 def _known(error: Exception, run: RunFolder, job: Job, stage: Stage) -> EngineError | None:
     if isinstance(error, EngineError):
         return error
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return EngineError("disk_full", recoverable=True, path=run.path, run=run.id)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MEMORY)
