@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
+import peft.tuners.lora as peft_lora  # before peft.mapping: the two import each other
 import torch
-from peft import LoraConfig, inject_adapter_in_model
+from peft.mapping import inject_adapter_in_model
 from torch import Tensor, nn
 
 from engine.lora.dora import Magnitude
@@ -162,7 +163,7 @@ def _inject(
     root: nn.Module, targets: list[Target], part: Part, params: BakeParams, dropouts: Dropouts
 ) -> list[LoraModule]:
     frozen = {name: p.requires_grad for name, p in root.named_parameters()}
-    config = LoraConfig(
+    config = peft_lora.LoraConfig(
         r=params.network_dim,
         lora_alpha=params.network_alpha or params.network_dim,
         target_modules=[target.path for target in targets],

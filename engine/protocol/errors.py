@@ -274,6 +274,21 @@ SENTENCES: dict[str, Sentence] = {
     # parameters
     "param_unknown": Sentence("There is no parameter {name}.", "Did you mean {nearest}?"),
     "param_invalid": Sentence("{name} = {value} is not allowed.", "Allowed: {allowed}."),
+    "bucket_limits": Sentence(
+        "{small} = {low} is above {large} = {high}, so no bucket could keep both.",
+        "Lower {small}, raise {large}, or leave it at 0, which chooses.",
+    ),
+    "notice_bucket_cap": Sentence(
+        "max_bucket_reso = {value} is below twice the resolution, so long pictures get fewer pixels than square ones.",
+        "Raise it to {wanted} or leave it at 0.",
+    ),
+    "notice_never_captions": Sentence(
+        "{name} = {value}, so no image is ever trained with its caption.", "Lower it unless you want that."
+    ),
+    "notice_no_validation": Sentence(
+        "With a single image nothing is held out, so validation_split = {value} has no effect.",
+        "Add images, or set it to 0.",
+    ),
     "notice_no_effect": Sentence("{name} has no effect here ({because}).", "Leave it, or change what it depends on."),
     "notice_noise_offset": Sentence(
         "noise_offset = {value} is above 0.2, where colours tend to go wrong.", "0.03 to 0.1 is usual."

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect as mi
 
 from engine.protocol.errors import EngineError
-from engine.protocol.params import UNBUILT, BakeParams
+from engine.protocol.params import BakeParams
 
 _TRUE = frozenset({"true", "yes", "on", "1", "是", "开"})
 _FALSE = frozenset({"false", "no", "off", "0", "否", "关"})
@@ -153,15 +153,12 @@ def _number(text: str, kind: type[int] | type[float]) -> Any:
 
 
 def check(name: str, value: Any) -> Any:
-    """`value` in the type of the field; raises EngineError `param_invalid` or `param_not_built`."""
+    """`value` in the type of the field; raises EngineError `param_invalid`."""
     spec = field(name)
     try:
-        converted = msgspec.convert(value, _hints()[name])
+        return msgspec.convert(value, _hints()[name])
     except msgspec.ValidationError:
         raise EngineError("param_invalid", name=name, value=str(value)[:80], allowed=spec.allowed) from None
-    if str(converted) in UNBUILT.get(name, frozenset()):
-        raise EngineError("param_not_built", name=name, value=converted, default=spec.default)
-    return converted
 
 
 def build(*layers: Mapping[str, Any]) -> BakeParams:

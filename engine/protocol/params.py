@@ -27,11 +27,18 @@ def _knob(
     return Meta(title=title, description=help, extra=extra, **bounds)
 
 
-Scheduler = Literal["constant", "linear", "cosine", "cosine_with_restarts"]
+Scheduler = Literal[
+    "constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "cosine_with_min_lr"
+]
 Optimizer = Literal["AdamW", "AdamW8bit", "Lion", "Prodigy", "Adafactor"]
+LossType = Literal["l2", "l1", "huber", "smooth_l1"]
+HuberSchedule = Literal["snr", "exponential", "constant"]
+PredictionType = Literal["auto", "epsilon", "v_prediction"]
+Switch = Literal["auto", "on", "off"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Sampler = Literal["euler_a", "euler", "dpmpp_2m_karras", "ddim", "unipc"]
 TokenLength = Literal[75, 150, 225]
+SavePrecision = Literal["fp16", "bf16", "fp32"]
 
 
 class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,12 +134,26 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=10,
         ),
     ] = 5e-5
+    text_encoder2_lr: Annotated[
+        float,
+        _knob(
+            "Second text encoder's learning rate",
+            "A rate of its own for the second, larger text encoder of SDXL, usually not above the first's. -1 takes "
+            "the text-encoder learning rate; 0 leaves it untouched.",
+            "Learning",
+            "text_encoder_lr[1]",
+            families=("sdxl",),
+            ge=-1,
+            le=10,
+        ),
+    ] = -1.0
     lr_scheduler: Annotated[
         Scheduler,
         _knob(
             "LR scheduler",
             "How the learning rate changes over the bake. cosine falls smoothly to zero and is the safe choice; "
-            "cosine_with_restarts jumps back up a few times; linear falls evenly; constant stays.",
+            "cosine_with_min_lr stops above zero; cosine_with_restarts jumps back up a few times; linear falls evenly, "
+            "polynomial by a power; constant stays from the first step on, constant_with_warmup after its warm-up.",
             "Learning",
             "lr_scheduler",
         ),
@@ -149,12 +170,37 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=100,
         ),
     ] = 3
+    lr_scheduler_power: Annotated[
+        float,
+        _knob(
+            "Polynomial power",
+            "How steeply the rate falls with lr_scheduler = polynomial: 1 falls evenly, 2 early, 0.5 late. 0.5 to "
+            "3.",
+            "Learning",
+            "lr_scheduler_power",
+            gt=0,
+            le=20,
+        ),
+    ] = 1.0
+    lr_scheduler_min_lr_ratio: Annotated[
+        float,
+        _knob(
+            "Lowest rate",
+            "Where cosine_with_min_lr ends, as a share of the learning rate: 0.01 to 0.2. Too high: the last epochs "
+            "stay unsteady; 0 is plain cosine.",
+            "Learning",
+            "lr_scheduler_min_lr_ratio",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.1
     lr_warmup: Annotated[
         float,
         _knob(
             "LR warm-up",
             "The learning rate climbs from zero over this part of the bake: below 1 a share of all optimizer steps "
-            "(0.05 = 5 %), from 1 on a number of steps. 5 to 10 % protects the first steps from doing harm.",
+            "(0.05 = 5 %), from 1 on a number of steps. 5 to 10 % protects the first steps from doing harm. No effect "
+            "with lr_scheduler = constant.",
             "Learning",
             "lr_warmup_steps",
             unit="share or steps",
@@ -166,11 +212,73 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Optimizer,
         _knob(
             "Optimizer",
-            "The rule by which the weights are updated. AdamW is the well-tried one.",
+            "The rule by which the weights are updated. AdamW is the well-tried one; AdamW8bit keeps its memory in 8 "
+            "bits and needs a GPU and bitsandbytes; Lion wants a third to a tenth of AdamW's rate; Prodigy finds the "
+            "rate itself and wants rates of 1; Adafactor needs least memory.",
             "Learning",
             "optimizer_type",
         ),
     ] = "AdamW"
+    beta1: Annotated[
+        float,
+        _knob(
+            "Momentum (beta 1)",
+            "How long the direction of a step is remembered. 0 takes the optimizer's own: 0.9 for AdamW, Lion and "
+            "Prodigy, none for Adafactor. 0.9 to 0.95; too high: it overshoots.",
+            "Learning",
+            "optimizer_args betas[0]",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
+    beta2: Annotated[
+        float,
+        _knob(
+            "Second momentum (beta 2)",
+            "How long the size of gradients is remembered (for Lion: their direction). 0 takes the optimizer's own: "
+            "0.999, for Lion 0.99. 0.99 suits short bakes; too low: steps become uneven.",
+            "Learning",
+            "optimizer_args betas[1]",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
+    optimizer_eps: Annotated[
+        float,
+        _knob(
+            "Epsilon",
+            "Keeps divisions by tiny gradients in bounds. 0 takes the optimizer's own: 1e-8, for Adafactor 1e-30. "
+            "Raise it to 1e-6 where half precision makes steps jump; too high: learning slows down.",
+            "Learning",
+            "optimizer_args eps",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    d_coef: Annotated[
+        float,
+        _knob(
+            "Prodigy: rate factor",
+            "Multiplies the rate that Prodigy finds. 0.5 to 2; too high: overfitting, as with any rate; too low: no "
+            "likeness.",
+            "Learning",
+            "optimizer_args d_coef",
+            gt=0,
+            le=100,
+        ),
+    ] = 1.0
+    d0: Annotated[
+        float,
+        _knob(
+            "Prodigy: first guess",
+            "The distance that Prodigy starts from, which it only ever raises. 1e-6 to 1e-4; larger gets going "
+            "sooner, too large cannot be taken back.",
+            "Learning",
+            "optimizer_args d0",
+            gt=0,
+            le=1,
+        ),
+    ] = 1e-06
     weight_decay: Annotated[
         float,
         _knob(
@@ -194,6 +302,40 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=1000,
         ),
     ] = 1.0
+    loraplus_lr_ratio: Annotated[
+        float,
+        _knob(
+            "LoRA+ ratio",
+            "The second matrix of each LoRA layer (up) learns this many times faster than the first (LoRA+). 4 to "
+            "16, with a lower learning rate; too high: as any rate that is too high. 0 turns it off.",
+            "Learning",
+            "network_args loraplus_lr_ratio",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0.0
+    loraplus_unet_lr_ratio: Annotated[
+        float,
+        _knob(
+            "LoRA+ ratio of the U-Net",
+            "The LoRA+ ratio for the U-Net alone; 0 takes the common one.",
+            "Learning",
+            "network_args loraplus_unet_lr_ratio",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0.0
+    loraplus_text_encoder_lr_ratio: Annotated[
+        float,
+        _knob(
+            "LoRA+ ratio of the text encoder",
+            "The LoRA+ ratio for the text encoders alone; 0 takes the common one.",
+            "Learning",
+            "network_args loraplus_text_encoder_lr_ratio",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0.0
     # -- network ----------------------------------------------------------------------------------------------
     network_dim: Annotated[
         int,
@@ -297,6 +439,29 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             "likeness at small dims; steps take longer. ComfyUI and A1111 read the file; diffusers drops that part.",
             "Network",
             "network_args dora_wd",
+        ),
+    ] = False
+    network_weights: Annotated[
+        str,
+        _knob(
+            "Start from a LoRA",
+            "A LoRA file to go on from instead of starting at nothing: its weights, a fresh optimizer. For a second "
+            "round on more images, with about a third of the learning rates; too high: what it knew is overwritten. "
+            "Empty starts anew.",
+            "Network",
+            "network_weights",
+            unit="file",
+            max_length=4000,
+        ),
+    ] = ""
+    dim_from_weights: Annotated[
+        bool,
+        _knob(
+            "Dims from that LoRA",
+            "Take rank, alpha and the set of layers from the file named above instead of from the settings here, layer "
+            "by layer. Off: a file of another rank is refused.",
+            "Network",
+            "dim_from_weights",
         ),
     ] = False
     # -- captions ---------------------------------------------------------------------------------------------
@@ -476,6 +641,28 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=1,
         ),
     ] = 0.0
+    noise_offset_random_strength: Annotated[
+        bool,
+        _knob(
+            "Random noise offset",
+            "Every picture gets a noise offset of random strength, between nothing and the one set. Gentler than "
+            "the full offset everywhere.",
+            "Noise and loss",
+            "noise_offset_random_strength",
+        ),
+    ] = False
+    adaptive_noise_scale: Annotated[
+        float,
+        _knob(
+            "Adaptive noise scale",
+            "Adds this many times the mean brightness of a latent's channel to the noise offset, so that extreme "
+            "pictures get more of it; below 0 they get less. About as large as the offset itself.",
+            "Noise and loss",
+            "adaptive_noise_scale",
+            ge=-10,
+            le=10,
+        ),
+    ] = 0.0
     multires_noise_iterations: Annotated[
         int,
         _knob(
@@ -499,6 +686,51 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=1,
         ),
     ] = 0.3
+    ip_noise_gamma: Annotated[
+        float,
+        _knob(
+            "Input perturbation",
+            "Noise of this strength is added to what the model sees but not to what it shall answer, which makes it "
+            "robust against its own errors. 0.05 to 0.1; too high: soft pictures. 0 turns it off.",
+            "Noise and loss",
+            "ip_noise_gamma",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    ip_noise_gamma_random_strength: Annotated[
+        bool,
+        _knob(
+            "Random input perturbation",
+            "Every picture gets an input perturbation of random strength, between nothing and the one set.",
+            "Noise and loss",
+            "ip_noise_gamma_random_strength",
+        ),
+    ] = False
+    min_timestep: Annotated[
+        int,
+        _knob(
+            "First timestep",
+            "Training leaves out timesteps below this one. Low timesteps are fine detail: raise it to train "
+            "composition alone. 0 leaves none out.",
+            "Noise and loss",
+            "min_timestep",
+            ge=0,
+            le=999,
+        ),
+    ] = 0
+    max_timestep: Annotated[
+        int,
+        _knob(
+            "Timesteps end before",
+            "Training leaves out timesteps from this one on. High timesteps are composition: lower it to train "
+            "detail alone, 300 to 700. 1000 leaves none out.",
+            "Noise and loss",
+            "max_timestep",
+            ge=1,
+            le=1000,
+        ),
+    ] = 1000
     min_snr_gamma: Annotated[
         float,
         _knob(
@@ -511,6 +743,81 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=100,
         ),
     ] = 5.0
+    debiased_estimation: Annotated[
+        bool,
+        _knob(
+            "Debiased estimation",
+            "Weights steps so that errors of the finished picture count alike at every noise level: stronger than "
+            "min-SNR, and in its place. Colours and contrast come sooner; detail can suffer.",
+            "Noise and loss",
+            "debiased_estimation_loss",
+        ),
+    ] = False
+    scale_v_pred_loss: Annotated[
+        bool,
+        _knob(
+            "V loss as noise loss",
+            "Weights the loss of a v-prediction model as if it predicted noise, as recipes of NoobAI and the like "
+            "want. No effect on other models.",
+            "Noise and loss",
+            "scale_v_pred_loss_like_noise_pred",
+        ),
+    ] = False
+    v_pred_like_loss: Annotated[
+        float,
+        _knob(
+            "Added v loss",
+            "Adds this share of the loss that a v-prediction model would have, which stresses composition. 0.1 to "
+            "1; 0 turns it off. No effect on v-prediction models.",
+            "Noise and loss",
+            "v_pred_like_loss",
+            ge=0,
+            le=10,
+        ),
+    ] = 0.0
+    loss_type: Annotated[
+        LossType,
+        _knob(
+            "Loss",
+            "How a wrong answer counts: l2 by its square, the well-tried one; huber and smooth_l1 by its square "
+            "while small and by its size beyond, so that bad pictures in the dataset do less harm; l1 by its size.",
+            "Noise and loss",
+            "loss_type",
+        ),
+    ] = "l2"
+    huber_schedule: Annotated[
+        HuberSchedule,
+        _knob(
+            "Huber schedule",
+            "How the threshold of huber and smooth_l1 depends on the noise level: snr and exponential are strict on "
+            "detail and lenient on composition; constant is the same everywhere.",
+            "Noise and loss",
+            "huber_schedule",
+        ),
+    ] = "snr"
+    huber_c: Annotated[
+        float,
+        _knob(
+            "Huber threshold",
+            "Errors above this count by their size only; with a schedule, at the noisiest timestep. 0.05 to 0.5; "
+            "too low: learning gets slow, too high: no different from l2.",
+            "Noise and loss",
+            "huber_c",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.1
+    huber_scale: Annotated[
+        float,
+        _knob(
+            "Huber scale",
+            "Multiplies the threshold at every timestep. 0.5 to 2.",
+            "Noise and loss",
+            "huber_scale",
+            gt=0,
+            le=100,
+        ),
+    ] = 1.0
     prior_loss_weight: Annotated[
         float,
         _knob(
@@ -523,6 +830,59 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=10,
         ),
     ] = 1.0
+    masked_loss: Annotated[
+        bool,
+        _knob(
+            "Masked loss",
+            "Only the marked part of each picture is learned: white in its mask, or what is not transparent. For "
+            "subjects cut out of a busy background. Pictures without mask or transparency train whole.",
+            "Noise and loss",
+            "masked_loss",
+        ),
+    ] = False
+    mask_dir: Annotated[
+        str,
+        _knob(
+            "Mask folder",
+            "Masks for masked loss: greyscale pictures named as those of the dataset, in the same subfolders, white "
+            "where something is to be learned. Empty: transparency is the mask.",
+            "Noise and loss",
+            "conditioning_data_dir",
+            max_length=1000,
+        ),
+    ] = ""
+    prediction_type: Annotated[
+        PredictionType,
+        _knob(
+            "Prediction type",
+            "What the base model was trained to answer: the noise (epsilon) or v. auto believes the model; set it "
+            "for a single file that does not say so. Wrong: noise instead of pictures.",
+            "Noise and loss",
+            "v_parameterization",
+        ),
+    ] = "auto"
+    zero_terminal_snr: Annotated[
+        Switch,
+        _knob(
+            "Zero terminal SNR",
+            "Whether the last timestep is pure noise, as v-prediction models made for true black and white want it. "
+            "auto believes the model. Wrong: flat or grey pictures.",
+            "Noise and loss",
+            "zero_terminal_snr",
+        ),
+    ] = "auto"
+    kohya_compat: Annotated[
+        bool,
+        _knob(
+            "As kohya does it",
+            "Reproduces published recipes where kohya's trainer differs: masked loss is not divided by the mask's "
+            "area; loss weights follow the noise schedule before its zero-SNR correction; debiased estimation of "
+            "v-prediction is 1/(SNR+1); the snr schedule ignores Huber scale; each batch of an accumulated step "
+            "counts the same, however full.",
+            "Noise and loss",
+            "sd-scripts",
+        ),
+    ] = False
     # -- pictures ---------------------------------------------------------------------------------------------
     resolution: Annotated[
         int,
@@ -626,6 +986,16 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = False
     # -- saving and previews ----------------------------------------------------------------------------------
+    save_precision: Annotated[
+        SavePrecision,
+        _knob(
+            "Save precision",
+            "Number format of the LoRA file. fp16 is what all programs read and loses nothing visible; bf16 is as small "
+            "and coarser; fp32 is twice as large and exact.",
+            "Saving and previews",
+            "save_precision",
+        ),
+    ] = "fp16"
     save_every_epochs: Annotated[
         int,
         _knob(
@@ -716,9 +1086,21 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             le=0.5,
         ),
     ] = 0.0
+    validation_dir: Annotated[
+        str,
+        _knob(
+            "Validation folder",
+            "Pictures with captions that are never trained, only measured with after each epoch, beside the "
+            "validation share. 5 to 20 of the same subject tell most. Empty: none.",
+            "Saving and previews",
+            "validation_data_dir",
+            max_length=1000,
+        ),
+    ] = ""
 
 
-UNBUILT: dict[str, frozenset[str]] = {
-    "optimizer": frozenset({"AdamW8bit"}),
-}
-"""Values that are declared for files of other trainers but have no code yet; setting them is refused in words."""
+    @property
+    def text_encoder_lrs(self) -> tuple[float, float]:
+        """The learning rates of the text encoders in their order; the second is SDXL's."""
+        second = self.text_encoder_lr if self.text_encoder2_lr < 0 else self.text_encoder2_lr
+        return self.text_encoder_lr, second

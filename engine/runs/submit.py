@@ -12,9 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from engine.optimizers import check_installed
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
+from engine.protocol.notices import Setting, refuse
+from engine.protocol.params import BakeParams
 from engine.protocol.records import Job, ManifestEntry, ModelRow
 from engine.runs.folder import free_name
 
@@ -27,8 +32,8 @@ Open = Callable[[str], "Dataset"]
 def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]]:
     """The job (its id still empty) and its frozen images.
 
-    Raises whatever is wrong as EngineError: parameters, preset, base model, dataset, output folder, and
-    `nothing_to_train` for a bake with both learning rates 0.
+    Raises whatever is wrong as EngineError: parameters, preset, base model, dataset, output folder, an optimizer that
+    is not installed, and `nothing_to_train` or `timesteps_empty` for a bake that could learn nothing.
     """
     if asked.kind == "fake":
         return _fake(asked), []
@@ -46,9 +51,9 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
         # A base named by path has no line in the catalogue, but it has a family.
         row = located.row or ModelRow(name=asked.base, kind="base", family=located.family)
         layers.insert(0, resolve(asked.preset, row, len(dataset.usable)).params)
-    params = fields.build(*layers)
-    if params.unet_lr == 0 and params.text_encoder_lr == 0:
-        raise EngineError("nothing_to_train")
+    params = _rooted(fields.build(*layers))
+    refuse(params, Setting(family=located.family))
+    check_installed(params.optimizer)
     plan = make_plan(dataset, reg, params)
     name = free_name(asked.name or dataset.path.name)
     job = Job(
@@ -80,6 +85,13 @@ def _fake(asked: Submit) -> Job:
         preset=asked.preset,
         out=_out(asked, name),
         params=params,
+    )
+
+
+def _rooted(params: BakeParams) -> BakeParams:
+    """Folders as seen from here: the worker runs in another."""
+    return msgspec.structs.replace(
+        params, mask_dir=_absolute(params.mask_dir), validation_dir=_absolute(params.validation_dir)
     )
 
 

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
-import torch
-
-from engine.dataset.captions import first_line
+from engine.dataset.render import plain_caption
 from engine.lora import kohya
 from engine.lora.metadata import Moment, metadata
 from engine.protocol import events
 from engine.protocol.files import atomic_write, make_private_dir
 from engine.protocol.journal import JournalWriter
-from engine.train import order, preview
-from engine.train.cache import frame_of
+from engine.train import checkpoint, preview, validation
 from engine.train.control import Control
 from engine.train.faults import Stage
 from engine.train.report import Clock, Reporter
 from engine.train.setup import PREVIEWS, Setup
-from engine.train.step import draw
-
-VALIDATION_TIMESTEPS = 4
+from engine.train.space import Space
 
 
 class Closing:
     """Closes epochs of one bake."""
 
     def __init__(
-        self, setup: Setup, journal: JournalWriter, control: Control, stage: Stage, report: Reporter, clock: Clock
+        self,
+        setup: Setup,
+        journal: JournalWriter,
+        control: Control,
+        stage: Stage,
+        report: Reporter,
+        clock: Clock,
+        space: Space,
     ) -> None:
         self._setup = setup
         self._journal = journal
@@ -36,8 +39,9 @@ class Closing:
         self._stage = stage
         self._report = report
         self._clock = clock
+        self._space = space
         self._started = setup.job.created
-        captions = [first_line(i.image.caption or "") for i in setup.plan.items if not i.reg]
+        captions = [plain_caption(i.image.caption or "", setup.params) for i in setup.plan.items if not i.reg]
         self._pictures = preview.pictures(setup.params, [c for c in captions if c], PREVIEWS)
 
     def baseline(self) -> None:
@@ -73,7 +77,10 @@ class Closing:
     def save_state(self) -> None:
         """Write the state to resume from. Raises EngineError `nonfinite_loss` before a bad one could be written."""
         self._report.flush()
-        size = self._setup.save_state(self._clock.seconds)
+        setup = self._setup
+        size = self._space.write(
+            setup.run.state_dir, setup.state_bytes(), lambda: setup.save_state(self._clock.seconds)
+        )
         self._journal.emit(
             events.Checkpoint,
             kind="state",
@@ -104,8 +111,9 @@ class Closing:
         make_private_dir(path.parent)
         moment = Moment(epoch=epoch, step=setup.step, started=self._started, finished=time.time())
         texts = metadata(setup.job, setup.plan, setup.model, setup.compute.precision, moment)
-        saved = kohya.save(path, setup.network, texts)
-        setup.delivery.copy(epoch, path)
+        needed = checkpoint.size_of(setup.network.tensors()) // 2 + sum(map(len, texts.values()))
+        saved = self._space.write(path.parent, needed, lambda: kohya.save(path, setup.network, texts))
+        self._deliver(epoch, path, saved.bytes)
         self._journal.emit(
             events.Checkpoint,
             kind="epoch",
@@ -116,6 +124,11 @@ class Closing:
             sha256=saved.sha256,
         )
         self._journal.sync()
+
+    def _deliver(self, epoch: int, path: Path, size: int) -> None:
+        delivery = self._setup.delivery
+        if delivery.folder:
+            self._space.write(Path(delivery.folder), size, lambda: delivery.copy(epoch, path))
 
     def _preview(self, epoch: int, folder: Path, stem: str) -> None:
         setup = self._setup
@@ -132,9 +145,9 @@ class Closing:
         make_private_dir(folder)
         for index, (picture, data) in enumerate(zip(self._pictures, drawn, strict=True), 1):
             path = folder / f"{stem}-{index}.png"
-            atomic_write(path, data)
+            self._space.write(folder, len(data), partial(atomic_write, path, data))
             if stem == "preview":
-                setup.delivery.copy(epoch, path)
+                self._deliver(epoch, path, len(data))
             self._journal.emit(
                 events.Preview,
                 epoch=epoch,
@@ -159,26 +172,12 @@ class Closing:
 
         return tick
 
-    @torch.no_grad()
     def _validate(self, epoch: int) -> None:
-        """Mean unweighted error of the held-out images at fixed timesteps with fixed noise (trainers.md, item 15)."""
         setup = self._setup
         if not setup.held_out:
             return
         self._stage.enter("validate")
         setup.train_mode(False)
-        count = setup.loss.timesteps
-        steps = [(2 * i + 1) * count // (2 * VALIDATION_TIMESTEPS) for i in range(VALIDATION_TIMESTEPS)]
-        total = 0.0
-        for number, (item, posterior) in enumerate(zip(setup.plan.validation, setup.held_out, strict=True)):
-            self._control.check()
-            generator = order.generator(setup.params.seed, "validation", number)
-            draws = [
-                draw(posterior, setup.model, setup.params, count, generator, timestep=timestep) for timestep in steps
-            ]
-            with setup.compute.autocast():
-                words = setup.captions.plain([first_line(item.image.caption or "")] * len(steps))
-                errors, _ = setup.loss.errors(draws, words, [frame_of(item)] * len(steps))
-            total += float(errors.mean())
+        loss = validation.measure(setup, self._control.check)
         setup.train_mode(True)
-        self._journal.emit(events.Validation, epoch=epoch, step=setup.step, loss=total / len(setup.held_out))
+        self._journal.emit(events.Validation, epoch=epoch, step=setup.step, loss=loss)

@@ -11,7 +11,6 @@ import time
 import torch
 from torch import Tensor
 
-from engine.dataset.captions import render_caption
 from engine.protocol import events
 from engine.protocol.control import ControlReader
 from engine.protocol.journal import JournalWriter
@@ -25,7 +24,9 @@ from engine.train.optim import set_rates
 from engine.train.report import Clock, Reporter
 from engine.train.schedule import factor
 from engine.train.setup import Setup, prepare
+from engine.train.space import Space
 from engine.train.step import draw
+from engine.train.views import shown
 
 SAVE_SECONDS = 60.0
 """A crash costs at most about this much training."""
@@ -37,23 +38,25 @@ def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReade
     Raises EngineError for a failure, after its `error` event.
     """
     requests, stage = Control(control, journal), faults.Stage(journal)
-    with faults.journaled(run, job, journal, stage):
+    with faults.journaled(run, job, journal, stage), Space(run, journal, requests) as space:
         try:
-            setup = prepare(run, job, journal, requests, stage)
+            setup = prepare(run, job, journal, requests, stage, space)
         except Stopped:
             requests.done("stop", "stop_now")
             journal.emit(events.Finished, reason="stopped")
             return
         clock = Clock(setup.elapsed)
         report = Reporter(journal, clock, setup.plan.optimizer_steps, scaled=setup.scaler is not None)
-        closing = Closing(setup, journal, requests, stage, report, clock)
+        space.attend(lambda: setup.step, clock, report)
+        closing = Closing(setup, journal, requests, stage, report, clock, space)
         try:
             _train(setup, journal, requests, stage, report, closing, clock)
             reason = "done"
         except Stopped:
             setup.optimizer.zero_grad()
-            if setup.step:
-                closing.save_state()
+            with space.last_words():
+                if setup.step:
+                    closing.save_state()
             reason = "stopped"
         requests.done("stop", "stop_now")
         journal.emit(
@@ -101,16 +104,22 @@ def _train(
 
 
 def _take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: Control) -> Tensor:
-    """One optimizer step over micro-batches, each image counting the same; returns [loss, gradient norm], unread."""
+    """One optimizer step over micro-batches, each image counting the same; returns [loss, gradient norm], unread.
+
+    With a weight-norm limit also: layers scaled back, mean and largest norm after that.
+    """
     samples = sum(map(len, batches))
     total = torch.zeros((), device=setup.compute.device)
     for number, batch in enumerate(batches):
         requests.check_now()
-        if setup.params.network_dropout:
-            torch.manual_seed(order.seed_for(setup.params.seed, "dropout", setup.step, number))
-        loss = _loss(setup, epoch, batch) * (len(batch) / samples)
-        (setup.scaler.scale(loss) if setup.scaler else loss).backward()
+        setup.network.begin(order.seed_for(setup.params.seed, "dropout", setup.step, number))
+        # kohya lets every batch count the same, however full it is and however many there are.
+        share = 1 / setup.params.gradient_accumulation if setup.params.kohya_compat else len(batch) / samples
+        loss = _loss(setup, epoch, batch) * share
+        if loss.requires_grad:  # not where module dropout left every layer out
+            (setup.scaler.scale(loss) if setup.scaler else loss).backward()
         total += loss.detach()
+    setup.network.end()
     if setup.scaler:
         setup.scaler.unscale_(setup.optimizer)
     limit = setup.params.max_grad_norm or float("inf")
@@ -121,31 +130,31 @@ def _take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: C
     else:
         setup.optimizer.step()
     setup.optimizer.zero_grad()
-    return torch.stack([total, norm])
+    numbers = [total, norm]
+    if setup.params.scale_weight_norms:
+        numbers += setup.network.limit_norms(setup.params.scale_weight_norms)
+    return torch.stack([number.float() for number in numbers])
 
 
 def _loss(setup: Setup, epoch: int, batch: order.Batch) -> Tensor:
     """The loss of a micro-batch; all chance comes from (seed, epoch, image, repeat)."""
     params = setup.params
-    items = [setup.plan.items[view.item] for view in batch]
+    views = [shown(setup, epoch, view) for view in batch]
     draws = [
         draw(
-            setup.posteriors[view.item],
+            one.posterior,
             setup.model,
             params,
             setup.loss.timesteps,
             order.generator(params.seed, "sample", epoch, *view),
+            mask=one.mask,
         )
-        for view in batch
+        for one, view in zip(views, batch, strict=True)
     ]
-    captions = [
-        render_caption(item.image.caption or "", params, order.rng(params.seed, "caption", epoch, *view))
-        for item, view in zip(items, batch, strict=True)
-    ]
-    counts = [params.prior_loss_weight if item.reg else 1.0 for item in items]
+    counts = [params.prior_loss_weight if one.item.reg else 1.0 for one in views]
     with setup.compute.autocast():
-        words = setup.captions(captions)
-        return setup.loss(draws, words, [frame_of(item) for item in items], counts)
+        words = setup.captions([one.caption for one in views])
+        return setup.loss(draws, words, [frame_of(one.item) for one in views], counts)
 
 
 def _obey(

@@ -11,9 +11,28 @@ def plain(shape: tuple[int, int, int], generator: Generator) -> Tensor:
     return torch.randn(shape, generator=generator)
 
 
-def with_offset(noise: Tensor, strength: float, generator: Generator) -> Tensor:
-    """`n + k · N(0, 1)` per channel: shifts whole channels, so that very dark and very bright become possible."""
+def with_offset(noise: Tensor, strength: float | Tensor, generator: Generator) -> Tensor:
+    """`n + k · N(0, 1)` per channel: shifts whole channels, so that very dark and very bright become possible.
+
+    `strength` k is a number or [C, 1, 1].
+    """
     return noise + strength * torch.randn((noise.shape[0], 1, 1), generator=generator)
+
+
+def adaptive_strength(strength: float, scale: float, latent: Tensor) -> Tensor:
+    """The offset's strength by channel [C, 1, 1], `max(0, k + s · |mean of the channel|)`, as in kohya."""
+    return (strength + scale * latent.mean(dim=(1, 2), keepdim=True).abs()).clamp(min=0)
+
+
+def random_share(generator: Generator) -> float:
+    """A strength of its own for every sample, uniform in 0 … 1."""
+    return float(torch.rand((), generator=generator))
+
+
+def perturbed(noise: Tensor, gamma: float, generator: Generator) -> Tensor:
+    """`n + γ · N(0, 1)`: what the model sees in place of n, which stays its target (Ning et al. 2023, “Input
+    Perturbation Reduces Exposure Bias in Diffusion Models”)."""
+    return noise + gamma * torch.randn(noise.shape, generator=generator)
 
 
 def pyramid(noise: Tensor, iterations: int, discount: float, generator: Generator) -> Tensor:

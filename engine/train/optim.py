@@ -1,46 +1,93 @@
-"""The optimizer with one group per part of the network, its learning rates, and its state by tensor name."""
+"""The optimizer, its groups and their learning rates, and its state by tensor name."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.lora.inject import Network, Part
+from engine.lora.inject import LoraModule, Network
+from engine.optimizers import check_installed
+from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
 from engine.train.lion import Lion
 from engine.train.prodigy import Prodigy
 
-PARTS: tuple[Part, ...] = ("unet", "text_encoder")
+SECOND_ENCODER = "lora_te2_"
+"""How kohya's keys of SDXL's second text encoder begin."""
 
 
 def make_optimizer(network: Network, params: BakeParams) -> torch.optim.Optimizer:
-    """The optimizer that `params` names, with the learning rate of each part as the group's `base_lr`.
+    """The optimizer that `params` names, over the groups of `groups_of`. Raises EngineError `optimizer_missing`, or
+    `optimizer_gpu` for one that a processor cannot run.
 
-    AdamW: Loshchilov & Hutter 2019, fused. Adafactor: Shazeer & Stern 2018, factored second moments only, with our
-    learning rate in place of its own relative steps. Lion and Prodigy cite their papers.
+    AdamW: Loshchilov & Hutter 2019, fused. AdamW8bit: Dettmers et al. 2022, bitsandbytes. Adafactor: Shazeer & Stern
+    2018, factored second moments, with our learning rate in place of its own relative steps. Lion and Prodigy cite
+    their papers.
     """
-    rates = {"unet": params.unet_lr, "text_encoder": params.text_encoder_lr}
-    groups = [
-        {"params": network.parameters(part), "name": part, "base_lr": rates[part]}
-        for part in PARTS
-        if network.parameters(part)
-    ]
+    groups = groups_of(network, params)
     options: dict[str, Any] = {"lr": 0.0, "weight_decay": params.weight_decay}
-    if params.optimizer == "Lion":
-        return Lion(groups, **options)
-    if params.optimizer == "Prodigy":
-        return Prodigy(groups, **options)
-    if params.optimizer == "Adafactor":
-        from transformers.optimization import Adafactor
+    match params.optimizer:
+        case "AdamW":
+            return torch.optim.AdamW(groups, fused=True, **options, **_betas(params, 0.9, 0.999), **_eps(params))
+        case "AdamW8bit":
+            check_installed(params.optimizer)
+            if groups[0]["params"][0].device.type != "cuda":
+                raise EngineError("optimizer_gpu", name=params.optimizer)
+            kind = import_module("bitsandbytes.optim").AdamW8bit
+            made: torch.optim.Optimizer = kind(groups, **options, **_betas(params, 0.9, 0.999), **_eps(params))
+            return made
+        case "Lion":
+            return Lion(groups, **options, **_betas(params, 0.9, 0.99))
+        case "Prodigy":
+            own = {"d_coef": params.d_coef, "d0": params.d0}
+            return Prodigy(groups, **options, **own, **_betas(params, 0.9, 0.999), **_eps(params))
+        case "Adafactor":
+            from transformers.optimization import Adafactor
 
-        return Adafactor(groups, relative_step=False, scale_parameter=False, **options)
-    return torch.optim.AdamW(groups, fused=True, **options)
+            own = {"beta1": params.beta1 or None, "eps": (params.optimizer_eps or 1e-30, 1e-3)}
+            return Adafactor(groups, relative_step=False, scale_parameter=False, **options, **own)
+
+
+def groups_of(network: Network, params: BakeParams) -> list[dict[str, Any]]:
+    """Parameter groups, each with a `name` and a `base_lr`: the U-Net, each text encoder, and with LoRA+ the up
+    matrices of each apart.
+
+    LoRA+ (Hayou et al. 2024): η(B) = ratio · η(A). DoRA's magnitudes go with A.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for module in network.modules:
+        name, rate, ratio = _rate(module, params)
+        for key, parameter in module.named().items():
+            faster = key.endswith(".lora_up.weight") and ratio not in (0, 1)
+            label = f"{name} up" if faster else name
+            base = rate * ratio if faster else rate
+            groups.setdefault(label, {"params": [], "name": label, "base_lr": base})["params"].append(parameter)
+    return list(groups.values())
+
+
+def _rate(module: LoraModule, params: BakeParams) -> tuple[str, float, float]:
+    """The group of a layer, its learning rate, and its LoRA+ ratio (0: none)."""
+    if module.part == "unet":
+        return "unet", params.unet_lr, params.loraplus_unet_lr_ratio or params.loraplus_lr_ratio
+    ratio = params.loraplus_text_encoder_lr_ratio or params.loraplus_lr_ratio
+    second = module.target.key.startswith(SECOND_ENCODER)
+    name = "text_encoder_2" if second else "text_encoder"
+    return name, params.text_encoder_lrs[second], ratio
+
+
+def _betas(params: BakeParams, first: float, second: float) -> dict[str, Any]:
+    return {"betas": (params.beta1 or first, params.beta2 or second)}
+
+
+def _eps(params: BakeParams) -> dict[str, Any]:
+    return {"eps": params.optimizer_eps or 1e-8}
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> dict[str, float]:
-    """Give every group `base_lr · factor`; returns the rates by part."""
+    """Give every group `base_lr · factor`; returns the rates by group."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
     return {group["name"]: group["lr"] for group in optimizer.param_groups}
@@ -52,7 +99,7 @@ def state_tensors(optimizer: torch.optim.Optimizer, network: Network) -> dict[st
     What belongs to no tensor is `/<field>`; whole numbers become 0-d int64 tensors.
     """
     named = {f"/{field}": value for field, value in getattr(optimizer, "shared", {}).items()}
-    for name, parameter in _parameters(network).items():
+    for name, parameter in network.named_parameters().items():
         for field, value in optimizer.state.get(parameter, {}).items():
             named[f"{name}/{field}"] = torch.as_tensor(value).detach()
     return named
@@ -60,7 +107,7 @@ def state_tensors(optimizer: torch.optim.Optimizer, network: Network) -> dict[st
 
 def load_state_tensors(optimizer: torch.optim.Optimizer, network: Network, tensors: dict[str, Tensor]) -> None:
     """Put a memory from `state_tensors` back; raises KeyError for a name that is not of this network."""
-    parameters = _parameters(network)
+    parameters = network.named_parameters()
     optimizer.state.clear()
     for full, value in tensors.items():
         name, _, field = full.rpartition("/")
@@ -69,15 +116,8 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, network: Network, tenso
             shared[field] = value.clone().to(shared[field].device)
             continue
         parameter = parameters[name]
-        if value.is_floating_point():
-            optimizer.state[parameter][field] = value.clone().to(parameter.device)
-        else:  # Adafactor counts its steps in a plain number
+        if value.dim() == 0 and not value.is_floating_point():
+            # Adafactor and bitsandbytes count their steps in a plain number.
             optimizer.state[parameter][field] = int(value)
-
-
-def _parameters(network: Network) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for module in network.modules:
-        named[f"{module.target.key}.lora_down.weight"] = module.down
-        named[f"{module.target.key}.lora_up.weight"] = module.up
-    return named
+        else:
+            optimizer.state[parameter][field] = value.clone().to(parameter.device)

@@ -14,8 +14,8 @@ class Prodigy(torch.optim.Optimizer):
     """Mishchenko & Defazio 2023, “Prodigy” (arXiv:2306.06101), algorithm 4 with the authors' own advice for
     diffusion models: decoupled weight decay, Adam's bias correction, and warm-up kept out of the denominator.
 
-    With γ = d·η·√(1 − β₂ᵏ)/(1 − β₁ᵏ), β₃ = √β₂, η the rate of a group (1 is meant) and x₀ the starting point:
-    r ← β₃·r + (d/d₀)·γ·⟨g, x₀ − x⟩;  s ← β₃·s + (d/d₀)·d·g;  d ← max(d, r/‖s‖₁);
+    With γ = d·η·√(1 − β₂ᵏ)/(1 − β₁ᵏ), β₃ = √β₂, η the rate of a group (1 is meant), x₀ the starting point, c `d_coef`:
+    r ← β₃·r + (d/d₀)·γ·⟨g, x₀ − x⟩;  s ← β₃·s + (d/d₀)·d·g;  d ← max(d, c·r/‖s‖₁);
     m ← β₁·m + (1 − β₁)·d·g;  v ← β₂·v + (1 − β₂)·d²·g²;  x ← x − γ·λ·x − γ·m/(√v + d·ε), with γ of the old d.
 
     One d for all groups; `shared` holds it (`d`), its numerator r (`numerator`) and k (`count`) as 0-d tensors, on
@@ -31,10 +31,12 @@ class Prodigy(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         d0: float = 1e-6,
+        d_coef: float = 1.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps})
         device = self.param_groups[0]["params"][0].device
         self.d0 = d0
+        self.d_coef = d_coef
         self.shared = {
             "d": torch.tensor(d0, dtype=torch.float64, device=device),
             "numerator": torch.zeros((), dtype=torch.float64, device=device),
@@ -63,7 +65,7 @@ class Prodigy(torch.optim.Optimizer):
             state["exp_avg_sq"].mul_(second).add_(gradient.square() * (d * d * (1 - second)))
             state["slope"].mul_(math.sqrt(second)).add_(gradient * (d / self.d0 * d))
             denominator += state["slope"].abs().sum(dtype=torch.float64)
-        guess = torch.where(denominator > 0, numerator / denominator, d)
+        guess = torch.where(denominator > 0, self.d_coef * numerator / denominator, d)
         larger = torch.maximum(d, guess)
         for group, p in active:
             rate, state = _rate(group, d, count), self.state[p]

@@ -16,13 +16,15 @@ from engine.dataset.manifest import freeze, thaw
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import scan
 from engine.lora.inject import Network, inject
-from engine.models.catalogue import locate
+from engine.models.catalogue import Located, locate
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel, Posterior
+from engine.models.sniff import sniff
+from engine.optimizers import check_installed
 from engine.protocol import events
-from engine.protocol.errors import EngineError
+from engine.protocol.errors import EngineError, describe
 from engine.protocol.journal import JournalWriter
-from engine.protocol.notices import Setting, notices_of
+from engine.protocol.notices import Setting, notices_of, refuse
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Job, ManifestEntry
 from engine.runs.folder import RunFolder, safe_name
@@ -33,17 +35,22 @@ from engine.train.control import Control
 from engine.train.deliver import Delivery
 from engine.train.device import Compute, choose, make_repeatable, usable_threads
 from engine.train.faults import Stage
+from engine.train.masks import digest, mask_files, masks
 from engine.train.optim import load_state_tensors, make_optimizer, state_tensors
+from engine.train.space import Space
 from engine.train.step import Loss
+from engine.train.views import mirror_of
 
 PREVIEWS = 4
 _PROGRESS_SECONDS = 0.5
+_ENTRY_BYTES = 1000
+"""About the size of one image's entry in the manifest."""
 
 
 @dataclass
 class Setup:
     """A bake in memory. `step`, `closed`, `elapsed` are the only things that change: steps taken, epochs closed
-    (−1: the baseline is not drawn), seconds trained before this boot."""
+    (−1: the baseline is not drawn), seconds trained before this boot. `mirrored` is empty unless `flip_aug`."""
 
     run: RunFolder
     job: Job
@@ -60,7 +67,10 @@ class Setup:
     loss: Loss
     captions: Captions
     posteriors: list[Posterior]
+    mirrored: list[Posterior]
     held_out: list[Posterior]
+    masks: list[Tensor | None]
+    held_out_masks: list[Tensor | None]
     step: int = 0
     closed: int = -1
     elapsed: float = 0.0
@@ -82,6 +92,10 @@ class Setup:
         for _, encoder in self.model.text_encoders:
             encoder.train(training)
 
+    def state_bytes(self) -> int:
+        """About how large the state to resume from is."""
+        return checkpoint.size_of(self.network.tensors(), state_tensors(self.optimizer, self.network))
+
     def save_state(self, elapsed: float) -> int:
         """Write the state to resume from; returns its bytes. Raises OSError when the disk is full."""
         scale = {} if self.scaler is None else {k: float(v) for k, v in self.scaler.state_dict().items()}
@@ -97,23 +111,24 @@ class Setup:
         return checkpoint.save(self.run.state_dir, progress, self.network.tensors(), memory)
 
 
-def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, stage: Stage) -> Setup:
+def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, stage: Stage, space: Space) -> Setup:
     """Build a `Setup` and bring it to where the last boot left the bake.
 
     Raises EngineError for everything that is wrong with job, dataset, base model or state; Stopped when asked to.
     """
     stage.enter("prepare")
     params = job.params
-    if params.unet_lr == 0 and params.text_encoder_lr == 0:
-        raise EngineError("nothing_to_train")
     base = locate(job.base)
-    manifest = run.read_manifest() or _freeze(run, job)
+    refuse(params, Setting(family=base.family))
+    check_installed(params.optimizer)
+    manifest = run.read_manifest() or _freeze(run, job, space)
     plan = thaw(manifest, params)
     name = safe_name(job.name)
     delivery = Delivery(run, job.out, name)
     delivery.prepare(params.epochs, PREVIEWS)
     state = _state(run, journal)
-    fingerprint = _fingerprint(job, manifest)
+    files = mask_files([*plan.items, *plan.validation], params)
+    fingerprint = _fingerprint(job, manifest, digest(files))
     if state is not None:
         checkpoint.check(run.id, state.progress, fingerprint)
     compute = choose(params)
@@ -121,7 +136,13 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     control.check()
 
     stage.enter("load", _told(plan, params, base.path.name, base.family, compute, None))
-    model = load_model(base.path, device=compute.device, dtype=compute.dtype)
+    model = load_model(
+        base.path,
+        device=compute.device,
+        dtype=compute.dtype,
+        prediction_type="" if params.prediction_type == "auto" else params.prediction_type,
+        zero_terminal_snr=None if params.zero_terminal_snr == "auto" else params.zero_terminal_snr == "on",
+    )
     threads = state.progress.threads if state else usable_threads(model.unet)
     make_repeatable(threads)
     network = inject(model, params)
@@ -143,10 +164,13 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
         loss=Loss(model, params),
         captions=Captions(model, params),
         posteriors=[],
+        mirrored=[],
         held_out=[],
+        masks=[],
+        held_out_masks=[],
     )
     if state is None:
-        _tell_notices(job, base.family, plan, journal)
+        _tell_notices(job, base, plan, files, journal)
     else:
         _restore(setup, state)
         journal.emit(events.Resumed, step=setup.step, epoch=max(0, setup.closed))
@@ -154,13 +178,15 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
 
     stage.enter("cache", _told(plan, params, base.path.name, base.family, compute, network))
     _cache(setup, [entry.sha256 for entry in manifest], journal, control)
+    found = masks([*plan.items, *plan.validation], files, params, model.vae_factor)
+    setup.masks, setup.held_out_masks = found[: len(plan.items)], found[len(plan.items) :]
     return setup
 
 
-def _freeze(run: RunFolder, job: Job) -> list[ManifestEntry]:
+def _freeze(run: RunFolder, job: Job, space: Space) -> list[ManifestEntry]:
     reg = scan(Path(job.reg)) if job.reg else None
     manifest = freeze(make_plan(scan(Path(job.dataset)), reg, job.params))
-    run.write_manifest(manifest)
+    space.write(run.path, len(manifest) * _ENTRY_BYTES, lambda: run.write_manifest(manifest))
     return manifest
 
 
@@ -187,30 +213,37 @@ def _restore(setup: Setup, state: checkpoint.State) -> None:
     setup.elapsed = state.progress.elapsed
 
 
-def _fingerprint(job: Job, manifest: list[ManifestEntry]) -> str:
+def _fingerprint(job: Job, manifest: list[ManifestEntry], masks: str) -> str:
     facts = [job.base, msgspec.to_builtins(job.params)]
     facts += [[e.sha256, e.caption, e.repeat, e.reg, e.validation] for e in manifest]
+    facts += [masks] if masks else []
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
 
 
 def _checkpoint_gradients(model: DiffusionModel, params: BakeParams) -> None:
     model.unet.enable_gradient_checkpointing()  # type: ignore[operator]
-    if params.text_encoder_lr > 0:
-        for _, encoder in model.text_encoders:
+    for (_, encoder), rate in zip(model.text_encoders, params.text_encoder_lrs, strict=False):
+        if rate > 0:
             # The reentrant kind would see no input that needs a gradient and train nothing.
             encoder.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
 
 
 def _cache(setup: Setup, hashes: list[str], journal: JournalWriter, control: Control) -> None:
-    items = [*setup.plan.items, *setup.plan.validation]
+    trained, held = list(setup.plan.items), list(setup.plan.validation)
+    parts = [(setup.posteriors, trained, hashes[: len(trained)]), (setup.held_out, held, hashes[len(trained) :])]
+    if setup.params.flip_aug:
+        turned = [mirror_of(item, setup.params) for item in trained]
+        parts.append((setup.mirrored, turned, hashes[: len(trained)]))
     latents = Latents(setup.model, home.cache_dir() / "latents")
-    told = time.monotonic()
-    for number, posterior in enumerate(latents.load(items, hashes), 1):
-        (setup.posteriors if number <= len(setup.plan.items) else setup.held_out).append(posterior)
-        if time.monotonic() - told > _PROGRESS_SECONDS or number == len(items):
-            told = time.monotonic()
-            journal.emit(events.Progress, phase="cache", done=number, total=len(items))
-        control.check()
+    total, done, told = sum(len(items) for _, items, _ in parts), 0, time.monotonic()
+    for into, items, digests in parts:
+        for posterior in latents.load(items, digests):
+            into.append(posterior)
+            done += 1
+            if time.monotonic() - told > _PROGRESS_SECONDS or done == total:
+                told = time.monotonic()
+                journal.emit(events.Progress, phase="cache", done=done, total=total)
+            control.check()
 
 
 def _told(
@@ -233,6 +266,11 @@ def _told(
     )
 
 
-def _tell_notices(job: Job, family: str, plan: BakePlan, journal: JournalWriter) -> None:
-    for info in notices_of(job.params, Setting(family=family, reg=plan.reg.used > 0)):
+def _tell_notices(job: Job, base: Located, plan: BakePlan, files: list[Path | None], journal: JournalWriter) -> None:
+    found = sniff(base.path)
+    rows = notices_of(job.params, Setting(family=base.family, reg=plan.reg.used > 0, prediction=found.prediction_type))
+    unmasked = [item.image.name for item, file in zip(plan.items, files, strict=False) if file is None and not item.reg]
+    if unmasked:
+        rows.append(describe("notice_unmasked", count=len(unmasked), first=unmasked[0]))
+    for info in rows:
         journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)

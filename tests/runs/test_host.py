@@ -205,7 +205,7 @@ def test_refused_submissions_leave_nothing_behind(host: Host, tmp_path: Path) ->
     refused = [
         ({"params": {"epoch": 3}}, "param_unknown"),
         ({"params": {"epochs": 0}}, "param_invalid"),
-        ({"params": {"optimizer": "AdamW8bit"}}, "param_not_built"),
+        ({"params": {"optimizer": "Adam"}}, "param_invalid"),
         ({"out": str(tmp_path / "out")}, "out_exists"),
         ({"out": "/proc/nowhere"}, "out_unwritable"),
         ({"kind": "bake", "base": "no-such-base", "dataset": str(empty)}, "model_unknown"),
