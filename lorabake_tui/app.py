@@ -177,6 +177,24 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         """Open a folder for all sections; its rows come page by page, and the list can be used meanwhile."""
         self.run_worker(self._open(path), exclusive=True, exit_on_error=False, group="dataset")
 
+    def reload_dataset(self) -> None:
+        """Read the open folder again, since its files changed; until it is read, the rows before stay."""
+        self.run_worker(self.reloaded(), exclusive=True, exit_on_error=False, group="dataset")
+
+    async def reloaded(self) -> None:
+        """As `reload_dataset`, for those who wait for it."""
+        before = self.opened
+        summary = await self.call("dataset.open", PathParams(path=before.path))
+        if summary is None:
+            return
+        opened = OpenedDataset(summary)
+        if await self._rows_of(opened, lambda: self.opened is before):
+            opened.findings = before.findings
+            self.opened = opened
+            if self.catalogue.presets and opened.count != before.count:
+                self.stand()
+            self.changed.publish(None)
+
     async def _open(self, path: str) -> None:
         summary = await self.call("dataset.open", PathParams(path=path))
         if summary is None:
@@ -185,14 +203,23 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         self.changed.publish(None)
         if self.catalogue.presets:
             self.stand()
+        await self._rows_of(opened, lambda: self.opened is opened)
+
+    async def _rows_of(self, opened: OpenedDataset, wanted: Callable[[], bool]) -> bool:
+        """Fetch the rows page by page while they are wanted; whether all came."""
         offset: int | None = 0
         while offset is not None:
-            page = await self.call("dataset.rows", DatasetRows(path=summary.path, offset=offset))
-            if page is None or self.opened is not opened:
-                return
+            page = await self.call("dataset.rows", DatasetRows(path=opened.path, offset=offset))
+            if page is None or not wanted():
+                return False
             opened.add(page)
             offset = page.next
-            self.changed.publish(None)
+            if self.opened is opened:
+                self.changed.publish(None)
+        if opened.summary is not None and not opened.summary.complete:
+            summary = await self.call("dataset.summary", PathParams(path=opened.path))
+            opened.summary = summary or opened.summary
+        return True
 
     def open_demo(self) -> None:
         """Open the sample dataset, which lies beside the embedded base model."""

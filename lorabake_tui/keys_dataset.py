@@ -40,6 +40,12 @@ DATASET: tuple[Action, ...] = (
     ),
     Action("dataset.review", "C", N_("Review"), N_("Look through the crops one by one and move them."), footer=10),
     Action("dataset.flip", "x", N_("Mirror"), N_("Let the marked images train mirrored as well, or no longer.")),
+    Action(
+        "dataset.flip_repeat",
+        "X",
+        N_("Mirror repeat"),
+        N_("Let the marked images train mirrored, with a repeat of it."),
+    ),
     Action("dataset.split", "S", N_("Split"), N_("Write the parts of tall and wide images as files of their own.")),
     Action("dataset.reg", "P", N_("Regularise"), N_("Choose the folder of regularisation images, or none.")),
     Action("dataset.export", "W", N_("Export"), N_("Write the crops, or a dataset for kohya's scripts, to a folder.")),

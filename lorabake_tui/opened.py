@@ -1,21 +1,29 @@
-"""OpenedDataset: the dataset all sections look at, its rows as they arrive, and the filter and problems over them."""
+"""OpenedDataset: the dataset all sections look at: its rows, what the doctor found, the plan of a bake."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
+from engine.protocol.datasets import PlanTable
 from engine.protocol.errors import SENTENCES, describe
 from engine.protocol.records import DatasetPage, DatasetSummary, ImageRow
 from lorabake_tui.i18n import told
+from lorabake_tui.store.findings import Findings
+from lorabake_tui.store.order import UPWARDS, Order, sort_key
 
 
 class OpenedDataset:
-    """The rows of one folder. Row numbers are places in `rows` and never change while it is open."""
+    """The rows of one folder. Row numbers are places in `rows` and never change while it is open.
+
+    `version` grows with every change of the rows; `findings` and `plan` are of some version or None.
+    """
 
     def __init__(self, summary: DatasetSummary | None = None) -> None:
         self.summary = summary
         self.rows: list[ImageRow] = []
+        self.findings: Findings | None = None
+        self.plan: PlanTable | None = None
         self._numbers: dict[str, int] = {}
         self._searched: dict[int, str] = {}
         self.version = 0
@@ -53,6 +61,28 @@ class OpenedDataset:
                 return told(info)
         return told(describe(row.problem, file=row.name)) if row.problem in SENTENCES else (row.problem, "")
 
+    def codes_of(self, row: ImageRow) -> list[str]:
+        """The codes of what is wrong with an image: the doctor's if there are any, else the scan's."""
+        if self.findings is not None:
+            return [found.code for found in self.findings.of(row.name)]
+        return [row.problem] if row.problem else []
+
+    def bucket_of(self, number: int) -> str:
+        """The bucket that a row trains in, as `512×768`; "" when it does not train or is not known."""
+        place = self.plan.bucket[number] if self._planned else -1
+        if self.plan is None or place < 0:
+            return ""
+        bucket = self.plan.buckets[place]
+        return f"{bucket.width}×{bucket.height}"
+
+    def views_of(self, number: int) -> int | None:
+        """How often a row is learned from in an epoch, None when that is not known."""
+        return self.plan.views[number] if self.plan is not None and self._planned else None
+
+    @property
+    def _planned(self) -> bool:
+        return self.plan is not None and len(self.plan.bucket) == len(self.rows)
+
     def add(self, page: DatasetPage) -> None:
         """Take a page of rows in order."""
         for row in page.rows:
@@ -72,6 +102,10 @@ class OpenedDataset:
         self.version += 1
         return changed
 
+    def numbers_of(self, names: Iterable[str]) -> list[int]:
+        """The numbers of the rows with these names; names that are not there are left out."""
+        return [self._numbers[name] for name in names if name in self._numbers]
+
     def matching(self, text: str) -> list[int]:
         """The rows whose name or caption holds every word of `text`; `tag:x` asks for the whole tag x."""
         wanted = text.lower().strip()
@@ -80,6 +114,13 @@ class OpenedDataset:
             return [n for n, row in enumerate(self.rows) if tag in tags_of(row.caption, lower=True)]
         words = wanted.split()
         return [n for n in range(len(self.rows)) if all(word in self._text(n) for word in words)]
+
+    def arranged(self, rows: Sequence[int], order: Order, *, reverse: bool, marked: set[int]) -> Sequence[int]:
+        """Row numbers in an order, `reverse` against its usual direction; the folder's own order costs nothing."""
+        if order == "name" and not reverse:
+            return rows
+        key = sort_key(order, self.rows, self.plan, self.findings, marked)
+        return sorted(rows, key=key, reverse=reverse == (order in UPWARDS))
 
     def _text(self, number: int) -> str:
         text = self._searched.get(number)

@@ -35,8 +35,12 @@ class HelpBox(Box[None]):
 
     def on_mount(self) -> None:
         page = self.query_one(Page)
-        page.show([*guide(self._section), *key_help(self._section)])
+        page.show(self.blocks())
         page.focus()
+
+    def blocks(self) -> list[Block]:
+        """What is shown."""
+        return [*guide(self._section), *key_help(self._section)]
 
     def action_close(self) -> None:
         self.dismiss(None)
@@ -46,6 +50,23 @@ class HelpBox(Box[None]):
 
     def action_scroll(self) -> None:
         self.query_one(Page).action_page_down()
+
+
+class KeysBox(HelpBox):
+    """Shows the keys of a screen that is no section."""
+
+    def __init__(self, title: str, owner: str) -> None:
+        Box.__init__(self, _("Help") + " · " + title)
+        self._owner = owner
+
+    def blocks(self) -> list[Block]:
+        """The keys alone."""
+        return [Head(_("Keys")), *keys_of(self._owner)]
+
+
+def keys_of(owner: str) -> list[Block]:
+    """The keys of one owner of the table, each with its sentence."""
+    return [Pair(keys.key_labels(action), f"{_(action.verb)}: {_(action.help)}") for action in keys.TABLE[owner]]
 
 
 def guide(section: str) -> list[Block]:
@@ -74,6 +95,5 @@ def key_help(section: str) -> list[Block]:
     """All keys that work in a section, each with its sentence."""
     blocks: list[Block] = [Head(_("Keys"))]
     for owner in (section, "list", "app"):
-        blocks += [Pair(keys.key_labels(action), f"{_(action.verb)}: {_(action.help)}") for action in keys.TABLE[owner]]
-        blocks.append(Text(""))
+        blocks += [*keys_of(owner), Text("")]
     return blocks

@@ -29,7 +29,7 @@ class PathPrompt(Box[str]):
     }
     """
 
-    def __init__(self, title: str, value: str = "", *, files: str = "") -> None:
+    def __init__(self, title: str, value: str = "", *, files: str | tuple[str, ...] = "") -> None:
         super().__init__(title)
         self._value = value
         self._files = files
@@ -89,7 +89,7 @@ class PathPrompt(Box[str]):
         self.query_one(RowList).step(1)
 
 
-def places(typed: str, files: str = "") -> list[str]:
+def places(typed: str, files: str | tuple[str, ...] = "") -> list[str]:
     """The folders whose path begins with what is typed, and the files that end in `files`; hidden ones when asked for.
 
     Names that cannot be typed or printed (control characters, bytes that are no UTF-8) are left out.
@@ -107,7 +107,7 @@ def places(typed: str, files: str = "") -> list[str]:
                     continue
                 if _is_folder(entry):
                     found.append(name + "/")
-                elif files and name.endswith(files):
+                elif files and name.lower().endswith(files):
                     found.append(name)
     except OSError:
         return []

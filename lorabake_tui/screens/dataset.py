@@ -1,42 +1,29 @@
-"""The Dataset section: the list of images beside the picture and the caption of the one under the cursor."""
+"""The Dataset section: captions, repeats, letters, mirroring, crops, files, each on what the footer says it acts on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 from textual import on, work
-from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 
 from engine.protocol import fields
+from engine.protocol.datasets import FlipParams, MarkParams, RegParams, RepeatParams, RowsReport
 from engine.protocol.errors import EngineError
-from engine.protocol.messages import SetCaption, SetRepeat
+from engine.protocol.messages import SetCaption
 from engine.protocol.records import ImageRow
 from lorabake_tui import keys
-from lorabake_tui.i18n import N_, _, ngettext
-from lorabake_tui.opened import tags_of
-from lorabake_tui.screens.section import Section, hints_of
+from lorabake_tui.i18n import _
+from lorabake_tui.screens import dataset_text as text
+from lorabake_tui.screens.dataset_files import DatasetFiles
+from lorabake_tui.screens.dataset_work import Caption
 from lorabake_tui.widgets.ask import AskLine
-from lorabake_tui.widgets.empty import Empty
-from lorabake_tui.widgets.frame import Frame
-from lorabake_tui.widgets.picture import Item, PictureSource, PictureView
 from lorabake_tui.widgets.plain import plain, restore
-from lorabake_tui.widgets.rows import Cell, Column, RowList
-from lorabake_tui.widgets.tagline import TagLine
-
-PROBLEMS = {
-    "image_unreadable": N_("unreadable"),
-    "image_missing": N_("gone"),
-    "image_too_large": N_("too large"),
-    "caption_undecodable": N_("not UTF-8"),
-    "caption_missing": N_("no caption"),
-    "same_stem": N_("same name"),
-}
-"""Problem code → a word for the list; the sentence stands beside the picture."""
+from lorabake_tui.widgets.rows import RowList
 
 
-class DatasetSection(Section, inherit_bindings=False):
-    """Browse a folder of images, edit captions, set repeats."""
+class DatasetSection(DatasetFiles, inherit_bindings=False):
+    """Browse a folder of images, mend, crop and weigh them."""
 
     SECTION = "dataset"
     BINDINGS = keys.bindings(SECTION)
@@ -44,189 +31,60 @@ class DatasetSection(Section, inherit_bindings=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._filter = ""
-        self._shown_path = ""
-        self._version = -1
-
-    def body(self) -> ComposeResult:
-        with Frame(id="dataset-none"):
-            yield Empty()
-        with Horizontal(id="dataset-some"):
-            with Frame(id="images"):
-                yield RowList(
-                    [
-                        Column(_("Image")),
-                        Column(_("Size"), 9, right=True),
-                        Column(_("Repeat"), 6, right=True),
-                        Column(_("Tags"), 4, right=True),
-                        Column("", 14, shown_from=58),
-                        Column("", 1, hidden_from=58),
-                    ],
-                    markable=True,
-                    id="image-list",
-                )
-            with Vertical(id="beside"):
-                with Frame(id="picture"):
-                    yield PictureView(PictureSource(self.bench.engine.call))
-                with Frame(id="caption"):
-                    yield TagLine()
-        yield AskLine()
-
-    def on_mount(self) -> None:
-        self.facts_changed()
-
-    # -- showing ----------------------------------------------------------------------------------------------
-
-    def facts_changed(self) -> None:
-        if not self.composed:
-            return
-        opened = self.bench.opened
-        self.query_one("#dataset-none").display = not opened.path
-        self.query_one("#dataset-some").display = bool(opened.path)
-        if not opened.path:
-            self._say_empty()
-            return
-        if opened.path != self._shown_path:
-            self._shown_path = opened.path
-            self._filter = ""
-            self.query_one("#image-list", RowList).marks.clear()
-            self._version = -1
-        if opened.version != self._version:
-            self._version = opened.version
-            self._show_rows()
-        if self.focused is None:
-            self._list.focus()
-
-    @property
-    def _list(self) -> RowList:
-        return self.query_one("#image-list", RowList)
-
-    def _say_empty(self) -> None:
-        lost = self.bench.engine.state == "lost"
-        opening = _("The engine is not running.") if lost else _("No dataset is open.")
-        names = ("dataset.open", "dataset.open_sample", "app.help")
-        self.query_one(Empty).tell(opening, [(keys.find(n).key, _(keys.find(n).help)) for n in names])
-
-    def _show_rows(self) -> None:
-        opened = self.bench.opened
-        rows: Sequence[int] = opened.matching(self._filter) if self._filter else range(len(opened.rows))
-        self._list.empty = _("No image fits the filter.") if self._filter else ""
-        self._list.show(rows, self._cells)
-        self._say_scope()
-        self._show_current()
-
-    def _cells(self, number: int) -> Sequence[Cell]:
-        row = self.bench.opened.rows[number]
-        size = f"{row.width}×{row.height}" if row.width else "—"
-        if row.own_repeat is not None:
-            repeat: Cell = (str(row.own_repeat), "row--strong")
-        elif row.repeat is not None:
-            repeat = str(row.repeat)
-        else:
-            repeat = (str(self.bench.draft.value("repeat")), "row--dim")
-        count = len(tags_of(row.caption))
-        tags: Cell = str(count) if row.caption is not None else ("—", "row--dim")
-        flag = "⚠" if row.problem else ""
-        word = f"{flag} {_(PROBLEMS.get(row.problem, row.problem))}" if row.problem else ""
-        return (row.name, (size, "row--dim"), repeat, tags, (word, "row--warn"), (flag, "row--warn"))
-
-    def _say_scope(self) -> None:
-        opened, rows = self.bench.opened, self._list
-        title = f"{opened.name} · " + ngettext("{count} image", "{count} images", opened.count).format(
-            count=opened.count
-        )
-        if not opened.complete:
-            title += " · " + _("reading, {count} so far").format(count=len(opened.rows))
-        parts = []
-        if self._filter:
-            parts.append(_("{count} fit “{filter}”").format(count=len(rows.shown), filter=self._filter))
-        if rows.marks:
-            parts.append(_("{count} marked").format(count=len(rows.marks)))
-        self.query_one("#images", Frame).set_title(title, " · ".join(parts))
-
-    @on(RowList.Highlighted)
-    def _show_current(self) -> None:
-        number = self._list.current
-        picture, caption = self.query_one("#picture", Frame), self.query_one("#caption", Frame)
-        if number is None:
-            picture.set_title("", "")
-            caption.set_title(_("Caption"), "")
-            self.query_one(TagLine).show(None)
-            self.query_one(PictureView).show(None)
-            return
-        row = self.bench.opened.rows[number]
-        picture.set_title(row.name, f"{row.width}×{row.height}" if row.width else "")
-        count = len(tags_of(row.caption))
-        subtitle = ngettext("{count} tag", "{count} tags", count).format(count=count) if row.caption else ""
-        caption.set_title(_("Caption"), subtitle)
-        self.query_one(TagLine).show(row.caption, instead=self._instead(row))
-        self.query_one(PictureView).show(Item(self.bench.opened.path, row.name))
-        self.refresh_hints()
-
-    def _instead(self, row: ImageRow) -> str:
-        if row.problem:
-            return "⚠ " + " ".join(self.bench.opened.problem_of(row))
-        return _("The caption is empty. e writes one.")
-
-    def hints(self) -> list[tuple[str, str]]:
-        if self.query_one(AskLine).asking:
-            return hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
-        if not self.bench.opened.path:
-            names = ("dataset.open", "dataset.open_sample", "app.help", "app.palette", "app.leave")
-            return hints_of([keys.find(name) for name in names])
-        return super().hints()
+        self._group: tuple[str, str] | None = None
 
     # -- the line that asks -----------------------------------------------------------------------------------
 
-    def _ask(self, topic: str, label: str, value: str = "", **more: object) -> None:
-        self.query_one(AskLine).ask(topic, label, value, **more)  # type: ignore[arg-type]
+    def _ask(self, topic: str, label: str, value: str = "", **more: Any) -> None:
+        self.query_one(AskLine).ask(topic, label, value, **more)
         self.refresh_hints()
 
     @on(AskLine.Changed)
     def _asked_changed(self, event: AskLine.Changed) -> None:
         if event.topic == "filter":
-            self._set_filter(event.text)
+            self.set_filter(event.text)
 
     @on(AskLine.Dropped)
     def _asked_dropped(self, event: AskLine.Dropped) -> None:
         if event.topic == "filter":
-            self._set_filter("")
-        self._list.focus()
+            self.set_filter("")
+        self._focus_view()
         self.refresh_hints()
 
     @on(AskLine.Answered)
     def _asked_answered(self, event: AskLine.Answered) -> None:
-        self._list.focus()
+        self._focus_view()
         self.refresh_hints()
-        if event.topic == "caption":
-            self._save_caption(event.text)
-        elif event.topic == "repeat":
-            self._save_repeat(event.text)
+        match event.topic:
+            case "caption":
+                self._save_caption(event.text)
+            case "repeat":
+                self._save_repeat(event.text)
+            case "flip":
+                self._save_flip(True, event.text)
+            case "letter" if event.text.strip():
+                self._save_letter(event.text.strip())
 
-    def _set_filter(self, text: str) -> None:
-        self._filter = text
-        self._show_rows()
+    def action_filter(self) -> None:
+        self._ask("filter", _("Filter"), self._filter, note=_("words, or tag:x"))
 
-    def show_tag(self, tag: str) -> None:
-        """Show only the images that carry a tag."""
-        self._set_filter(f"tag:{tag}")
+    # -- opening ----------------------------------------------------------------------------------------------
 
-    # -- actions ----------------------------------------------------------------------------------------------
-
-    @work(exit_on_error=False)
+    @work(exit_on_error=False, group="dialog")
     async def action_open(self) -> None:
         from lorabake_tui.dialogs.path import PathPrompt
 
-        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), self.bench.opened.beside))
+        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), self._opened.beside))
         if path:
             self.bench.open_dataset(path)
 
     def action_open_sample(self) -> None:
         self.bench.open_demo()
 
-    def _current_row(self) -> ImageRow | None:
-        number = self._list.current
-        return None if number is None else self.bench.opened.rows[number]
+    def action_bake(self) -> None:
+        self.bench.go("params")
+
+    # -- captions ---------------------------------------------------------------------------------------------
 
     def action_edit(self) -> None:
         row = self._current_row()
@@ -234,8 +92,11 @@ class DatasetSection(Section, inherit_bindings=False):
             self._ask("caption", _("Caption"), plain(row.caption or ""))
 
     @on(RowList.Selected)
-    def _edit_selected(self) -> None:
-        self.action_edit()
+    def _selected(self) -> None:
+        if self._grid:
+            self.action_zoom()
+        else:
+            self.action_edit()
 
     def action_editor(self) -> None:
         from lorabake_tui.editor import edit_text
@@ -243,101 +104,191 @@ class DatasetSection(Section, inherit_bindings=False):
         row = self._current_row()
         if row is None:
             return
-        text = edit_text(self.app, row.caption or "", suffix=".txt")
-        if text is None:
+        written = edit_text(self.app, row.caption or "", suffix=".txt")
+        if written is None:
             self.bench.tell(_("No editor could be started here; set $EDITOR."))
-        elif text != (row.caption or ""):
-            self._write_caption(row, text)
+        elif written != (row.caption or ""):
+            self._write_caption(row, written)
 
-    def _save_caption(self, text: str) -> None:
+    def _save_caption(self, written: str) -> None:
         row = self._current_row()
         if row is not None:
-            changed = restore(text, row.caption or "")
+            changed = restore(written, row.caption or "")
             if changed != (row.caption or ""):
                 self._write_caption(row, changed)
 
     @work(exit_on_error=False, group="edits")
-    async def _write_caption(self, row: ImageRow, text: str) -> None:
-        path = self.bench.opened.path
-        wanted = SetCaption(path=path, image=row.name, caption=text, expected=row.caption)
+    async def _write_caption(self, row: ImageRow, written: str) -> None:
+        path = self._opened.path
+        wanted = SetCaption(path=path, image=row.name, caption=written, expected=row.caption)
         page = await self.call("dataset.set_caption", wanted)
         if page is not None:
-            self._take(page.rows)
+            self._captions.append(Caption(path, row.name, row.caption, written))
+            self.take(page.rows)
+
+    # -- repeats, letters, mirroring --------------------------------------------------------------------------
+
+    async def _change_rows(self, method: str, params: msgspec.Struct) -> None:
+        """A change of facts, not of files: rows come back, and what to know of it."""
+        report: RowsReport | None = await self.call(method, params)
+        if report is None:
+            return
+        self.changed(1)
+        self.take(report.rows)
+        if report.notices:
+            from lorabake_tui.dialogs.report import ReportBox
+
+            self.app.push_screen(ReportBox(_("Worth knowing"), text.told_of(report.notices)))
 
     def action_repeat(self) -> None:
-        targets = self._list.targets()
-        if not targets:
+        rows = self._target_rows()
+        if not rows:
             return
-        rows = [self.bench.opened.rows[number] for number in targets]
         own = {row.own_repeat for row in rows}
-        value = str(rows[0].own_repeat) if len(own) == 1 and rows[0].own_repeat is not None else ""
-        scope = rows[0].name if len(rows) == 1 else _("{count} marked").format(count=len(rows))
-        label = _("Repeat of {scope}").format(scope=scope)
-        self._ask("repeat", label, value, note=_("nothing: as the bake"), check=self._wrong_repeat)
+        self._group = None
+        self._ask_repeat(self._scope(rows), str(rows[0].own_repeat) if own == {rows[0].own_repeat} else "")
 
-    def _wrong_repeat(self, text: str) -> str:
-        try:
-            if text.strip():
-                fields.parse("repeat", text)
-        except EngineError as error:
-            return error.info.args["allowed"]
-        return ""
+    def _ask_repeat(self, scope: str, value: str) -> None:
+        label = _("Repeat of {scope}").format(scope=scope)
+        value = "" if value == "None" else value
+        self._ask("repeat", label, value, note=_("nothing: as the bake"), check=_wrong_repeat)
 
     @work(exit_on_error=False, group="edits")
-    async def _save_repeat(self, text: str) -> None:
-        opened = self.bench.opened
-        names = [opened.rows[number].name for number in self._list.targets()]
-        repeat = fields.parse("repeat", text) if text.strip() else None
-        page = await self.call("dataset.set_repeat", SetRepeat(path=opened.path, images=names, repeat=repeat))
-        if page is not None:
-            self._take(page.rows)
+    async def _save_repeat(self, written: str) -> None:
+        repeat = fields.parse("repeat", written) if written.strip() else None
+        path, group = self._opened.path, self._group
+        if group is None:
+            names = [row.name for row in self._target_rows()]
+            await self._change_rows("dataset.repeat", RepeatParams(path=path, images=names, repeat=repeat))
+        elif group[0] == "folder":
+            await self._change_rows("dataset.repeat", RepeatParams(path=path, folder=group[1], repeat=repeat))
+        else:
+            await self._change_rows("dataset.repeat", RepeatParams(path=path, mark=group[1], repeat=repeat))
 
-    def _take(self, rows: Sequence[ImageRow]) -> None:
-        self.bench.opened.replace(rows)
+    def action_letter(self) -> None:
+        rows = self._target_rows()
+        if rows:
+            label = _("Letter for {scope}").format(scope=self._scope(rows))
+            self._ask("letter", label, note=_("a–z or 0–9; again takes it away"), check=_wrong_letter)
+
+    @work(exit_on_error=False, group="edits")
+    async def _save_letter(self, letter: str) -> None:
+        rows = self._target_rows()
+        on = not all(letter in row.marks for row in rows)
+        names = [row.name for row in rows]
+        await self._change_rows("dataset.mark", MarkParams(path=self._opened.path, images=names, mark=letter, on=on))
+
+    def action_flip(self) -> None:
+        rows = self._target_rows()
+        if rows:
+            self._save_flip(not all(row.flip for row in rows), "")
+
+    def action_flip_repeat(self) -> None:
+        rows = self._target_rows()
+        if rows:
+            label = _("Repeat of the mirror images of {scope}").format(scope=self._scope(rows))
+            self._ask("flip", label, note=_("nothing: as the image's"), check=_wrong_repeat)
+
+    @work(exit_on_error=False, group="edits")
+    async def _save_flip(self, on: bool, written: str) -> None:
+        names = [row.name for row in self._target_rows()]
+        repeat = fields.parse("repeat", written) if written.strip() else None
+        await self._change_rows("dataset.flip", FlipParams(path=self._opened.path, images=names, on=on, repeat=repeat))
+
+    # -- plan and regularisation ------------------------------------------------------------------------------
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_plan(self) -> None:
+        from lorabake_tui.dialogs.plan import PlanBox
+
+        opened = self._opened
+        if not opened.path:
+            return
+        await self._plan()
+        if opened.plan is None:
+            self.bench.tell(_("The parameters do not hold together yet; 3 shows them."))
+            return
+        draft = self.bench.draft
+        answer = await self.app.push_screen_wait(PlanBox(opened.plan, draft.reg, draft.value("repeat")))
+        if answer is None:
+            return
+        if answer.what == "reg":
+            self.action_reg()
+        elif answer.what == "repeat":
+            self._group = (answer.kind, answer.name)
+            self._ask_repeat(answer.name if answer.name != "." else opened.name, answer.value)
+        else:
+            self._show_group(answer.kind, answer.name)
+
+    def _show_group(self, kind: str, name: str) -> None:
+        rows, plan = self._opened.rows, self._opened.plan
+        if kind == "bucket" and plan is not None:
+            bucket = plan.buckets[int(name)]
+            found = [number for number, place in enumerate(plan.bucket) if place == int(name)]
+            self.show_only(f"{bucket.width}×{bucket.height}", found)
+        elif kind == "mark":
+            self.show_only(name, [number for number, row in enumerate(rows) if name in row.marks])
+        elif kind == "folder":
+            folder = "" if name == "." else name + "/"
+            self.show_only(name, [number for number, row in enumerate(rows) if _folder(row.name) == folder])
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_reg(self) -> None:
+        from lorabake_tui.dialogs import dataset_forms as forms
+        from lorabake_tui.dialogs.path import PathPrompt
+        from lorabake_tui.dialogs.picker import Option, Picker
+
+        draft = self.bench.draft
+        options = [
+            Option("folder", _("A folder of images")),
+            Option("draw", _("Draw them with the base"), _("a job for the queue")),
+            Option("", _("None")),
+        ]
+        what = await self.app.push_screen_wait(Picker(_("Regularisation images"), options))
+        if what is None:
+            return
+        path = ""
+        if what:
+            start = draft.reg or (self._opened.path.rstrip("/") + "-reg" if what == "draw" else self._opened.beside)
+            path = await self.app.push_screen_wait(PathPrompt(_("Regularisation set"), start)) or ""
+            if not path:
+                return
+        if what == "draw":
+            answer = await self.app.push_screen_wait(forms.draw_reg(path))
+            if answer is None:
+                return
+            asked = RegParams(
+                out=path,
+                base=draft.base,
+                prompts=[answer["prompt"]],
+                count=int(answer["count"]),
+                params=draft.values(),
+                preset=draft.preset,
+            )
+            row = await self.call("reg.submit", asked)
+            if row is None:
+                return
+            self.bench.tell(_("The images are being drawn; 4 shows the queue."))
+        draft.reg = path.rstrip("/") if what else ""
+        draft.version += 1
         self.bench.changed.publish(None)
 
-    def action_mark(self) -> None:
-        row = self._list.current
-        if row is not None:
-            self._list.mark(row, row not in self._list.marks)
-            self._list.step(1)
-            self._say_scope()
 
-    def action_mark_all(self) -> None:
-        rows = self._list
-        if set(rows.shown) <= rows.marks:
-            rows.marks.difference_update(rows.shown)
-        else:
-            rows.marks.update(rows.shown)
-        rows.restyle()
-        self._say_scope()
+def _wrong_repeat(written: str) -> str:
+    try:
+        if written.strip():
+            fields.parse("repeat", written)
+    except EngineError as error:
+        return error.info.args["allowed"]
+    return ""
 
-    def action_filter(self) -> None:
-        self._ask("filter", _("Filter"), self._filter, note=_("words, or tag:x"))
 
-    def action_clear(self) -> None:
-        if self._filter:
-            self._set_filter("")
-        else:
-            self._list.marks.clear()
-            self._list.restyle()
-            self._say_scope()
+def _wrong_letter(written: str) -> str:
+    letter = written.strip()
+    fits = not letter or (len(letter) == 1 and letter.isascii() and letter.isalnum())
+    return "" if fits else _("one of a–z or 0–9")
 
-    def action_next_problem(self) -> None:
-        self._to_problem(1)
 
-    def action_previous_problem(self) -> None:
-        self._to_problem(-1)
-
-    def _to_problem(self, way: int) -> None:
-        rows, opened = self._list, self.bench.opened
-        count = len(rows.shown)
-        for distance in range(1, count + 1):
-            row = rows.shown[(rows.cursor + way * distance) % count]
-            if opened.rows[row].problem:
-                rows.go_to(row)
-                return
-        self.bench.tell(_("No image has a problem."))
-
-    def action_bake(self) -> None:
-        self.bench.go("params")
+def _folder(name: str) -> str:
+    folder, slash, _file = name.rpartition("/")
+    return folder + slash

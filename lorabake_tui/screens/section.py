@@ -62,7 +62,11 @@ class Section(Screen[None], inherit_bindings=False):
     def refresh_hints(self) -> None:
         """Show the hints that fit the moment."""
         if self.composed:
-            self.query_one(HintLine).tell(self.hints()[:7])
+            self.tell_hints(self.hints()[:7])
+
+    def tell_hints(self, hints: list[tuple[str, str]]) -> None:
+        """Write hints into the footer, which takes as many as have room."""
+        self.query_one(HintLine).tell(hints)
 
     def refresh_lines_of_frame(self) -> None:
         """Show the app's facts and the hints."""

@@ -83,7 +83,7 @@ class AskLine(Horizontal, can_focus=False, inherit_bindings=False):
         """Ask for text. `check` returns what is wrong with it ("" for nothing), which keeps Enter from answering."""
         self.topic, self._check, self._note = topic, check, note
         self.query_one("#ask-label", Static).update(plain(label))
-        self._say(note)
+        self.say(note)
         field = self.query_one(Input)
         with self.prevent(Input.Changed):
             field.value = value
@@ -108,7 +108,7 @@ class AskLine(Horizontal, can_focus=False, inherit_bindings=False):
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
         wrong = self._check(event.value) if self._check else ""
-        self._say(wrong or self._note, wrong=bool(wrong))
+        self.say(wrong or self._note, wrong=bool(wrong))
         self.post_message(self.Changed(self.topic, event.value))
 
     @on(Input.Submitted)
@@ -120,7 +120,8 @@ class AskLine(Horizontal, can_focus=False, inherit_bindings=False):
         self.close()
         self.post_message(self.Answered(topic, event.value))
 
-    def _say(self, text: str, *, wrong: bool = False) -> None:
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        """Write a note beside the field; `wrong` colours it."""
         note = self.query_one("#ask-note", Static)
         # The field keeps at least half of the line.
         text = plain(text) if cell_len(text) <= max(10, self.app.size.width // 2) else ""

@@ -41,7 +41,7 @@ async def test_empty_state_names_the_keys(app: App, screen_text: Text) -> None:
     async with app() as pilot:
         text = screen_text(pilot.app)
         assert "No dataset is open." in text
-        assert "o  Open a folder" in text
+        assert "O  Open a folder" in text
         await pilot.press("e", "r", "space", "a", "n", "slash", "escape")
 
 
@@ -137,15 +137,17 @@ async def test_marks_advance_and_clear(app: App, sample_dataset: Path, screen_te
         assert not _rows(pilot).marks
 
 
-async def test_filter_by_words_and_by_whole_tag(app: App, sample_dataset: Path, screen_text: Text) -> None:
+async def test_filter_by_words_and_by_whole_tag(
+    app: App, sample_dataset: Path, screen_text: Text, until: Until
+) -> None:
     async with app(dataset=sample_dataset) as pilot:
         await pilot.press("slash")
         await _type(pilot, "SILVER mira")
         silver = [row.name for row in pilot.app.opened.rows if "silver" in (row.caption or "")]
-        assert [pilot.app.opened.rows[n].name for n in _rows(pilot).shown] == silver
+        await until(pilot, lambda: [pilot.app.opened.rows[n].name for n in _rows(pilot).shown] == silver)
         await pilot.press("enter", "slash")
         await _type(pilot, "tag:hair")
-        assert not _rows(pilot).shown
+        await until(pilot, lambda: not _rows(pilot).shown)
         assert "No image fits the filter." in screen_text(pilot.app)
         await pilot.press("escape")
         assert len(_rows(pilot).shown) == 15
@@ -180,7 +182,7 @@ async def test_hostile_file_names_reach_no_terminal(app: App, sample_dataset: Pa
 
 async def test_open_by_path_with_completion(app: App, sample_dataset: Path, until: Until) -> None:
     async with app() as pilot:
-        await pilot.press("o")
+        await pilot.press("O")
         field = await until(
             pilot, lambda: pilot.app.screen.query(Input).first() if pilot.app.screen.query(Input) else None
         )
