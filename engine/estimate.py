@@ -33,15 +33,22 @@ _LATENT_BYTES_PER_PIXEL = 4 * 4 * 2 / 64
 
 
 class BaseKind(msgspec.Struct, frozen=True):
-    """A base model as estimates see it: which measurements it shares (`model`), its family, and where it lies."""
+    """A base model as estimates see it: which measurements it shares (`model`), its family, where it lies, and what
+    it says that it predicts ("epsilon" | "v_prediction")."""
 
     model: str
     family: str
     path: Path | None = None
+    prediction: str = ""
 
 
 def estimate(
-    request: EstimateParams, *, dataset: Dataset | None = None, reg: Dataset | None = None, device: str | None = None
+    request: EstimateParams,
+    *,
+    dataset: Dataset | None = None,
+    reg: Dataset | None = None,
+    measured: Dataset | None = None,
+    device: str | None = None,
 ) -> Estimate:
     """The estimate of a bake; folders already scanned can be handed in, else they are scanned here.
 
@@ -54,9 +61,11 @@ def estimate(
     dataset = dataset or scan(Path(request.dataset))
     if reg is None and request.reg:
         reg = scan(Path(request.reg))
-    plan = make_plan(dataset, reg, params)
+    if measured is None and params.validation_dir:
+        measured = scan(Path(params.validation_dir).expanduser())
+    plan = make_plan(dataset, reg, params, measured)
     return of_plan(plan, params, base=request.base, device=device, notices=[
-        *notices_of(params, Setting(family=base.family, reg=reg is not None)),
+        *notices_of(params, Setting(family=base.family, reg=reg is not None, prediction=base.prediction)),
         *_dataset_notices(plan, reg, params),
     ])  # fmt: skip
 
@@ -109,11 +118,14 @@ def base_kind(name: str) -> BaseKind:
     """What a base is, by name or path; raises EngineError `model_unknown` or why the path is no base model."""
     entry = presets.bases().get(name)
     if entry is not None:  # downloaded or not, its layout is known
-        return BaseKind("demo" if name == "demo" else entry.family, entry.family)
+        prediction = "v_prediction" if entry.prediction == "v" else "epsilon"
+        return BaseKind("demo" if name == "demo" else entry.family, entry.family, prediction=prediction)
     from engine.models.catalogue import locate
+    from engine.models.sniff import sniff
 
     located = locate(name)
-    return BaseKind(footprint.model_at(located.path, located.family), located.family, located.path)
+    model = footprint.model_at(located.path, located.family)
+    return BaseKind(model, located.family, located.path, sniff(located.path).prediction_type)
 
 
 @functools.cache
@@ -185,6 +197,8 @@ def _dataset_notices(plan: BakePlan, reg: Dataset | None, params: BakeParams) ->
     enlarged = sum(item.fit.enlargement > 1 for item in plan.items)
     if enlarged:
         rows.append(describe("notice_enlarged", count=enlarged, resolution=params.resolution))
+    if params.validation_split and not plan.validation:
+        rows.append(describe("notice_no_validation", value=f"{params.validation_split:g}"))
     uncaptioned = sum(not item.image.caption and not item.reg for item in plan.items)
     if uncaptioned:
         rows.append(describe("notice_uncaptioned", count=uncaptioned))

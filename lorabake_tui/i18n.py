@@ -9,7 +9,7 @@ import gettext
 import os
 from pathlib import Path
 
-from engine.protocol.errors import SENTENCES, ErrorInfo, fill
+from engine.protocol.errors import SENTENCES, ErrorInfo, fill, message_of
 
 LOCALE_DIR = Path(__file__).parent / "locale"
 LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
@@ -59,4 +59,4 @@ def told(error: ErrorInfo) -> tuple[str, str]:
     sentence = SENTENCES.get(error.code)
     if sentence is None:
         return error.message, error.hint
-    return fill(_(sentence.message), error.args), fill(_(sentence.hint), error.args)
+    return fill(_(message_of(error.code, error.args)), error.args), fill(_(sentence.hint), error.args)

@@ -20,7 +20,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from engine.protocol import fields
-from engine.protocol.errors import SENTENCES
+from engine.protocol.errors import SENTENCES, SINGULAR
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "lorabake_tui"
@@ -54,6 +54,8 @@ def _sentences() -> Iterator[Message]:
         for text in sentence:
             if text:
                 yield text, "engine/protocol/errors.py", code
+    for code, text in SINGULAR.items():
+        yield text, "engine/protocol/errors.py", f"{code}, count = 1"
 
 
 def _parameters() -> Iterator[Message]:

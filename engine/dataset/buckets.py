@@ -11,6 +11,7 @@ import math
 
 import msgspec
 
+from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
 
 Size = tuple[int, int]
@@ -57,6 +58,25 @@ def bucket_range(params: BakeParams) -> BucketRange:
     longest = (params.max_bucket_reso or resolution * 2) // step * step
     shortest = max(shortest, step)
     return BucketRange(step, shortest, max(longest, shortest))
+
+
+def check_limits(params: BakeParams) -> None:
+    """Raises EngineError `bucket_limits` for limits that contradict each other, so that no bucket could keep them.
+
+    Only what is written counts: 0 is automatic and never contradicts. Without buckets the limits are idle.
+    """
+    if not params.enable_bucket:
+        return
+    shortest = 0 if params.bucket_no_upscale else params.min_bucket_reso
+    pairs = [
+        ("min_bucket_reso", shortest, "resolution", params.resolution),
+        ("min_bucket_reso", shortest, "max_bucket_reso", params.max_bucket_reso),
+        ("bucket_reso_steps", params.bucket_reso_steps, "resolution", params.resolution),
+        ("bucket_reso_steps", params.bucket_reso_steps, "max_bucket_reso", params.max_bucket_reso),
+    ]
+    for small, low, large, high in pairs:
+        if high and low > high:
+            raise EngineError("bucket_limits", small=small, low=low, large=large, high=high)
 
 
 def bucket_sizes(params: BakeParams) -> list[Size]:

@@ -9,10 +9,11 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
-from engine.dataset.buckets import Fit, Size, bucket_sizes, fit, within
+from engine.dataset.buckets import Fit, Size, bucket_sizes, check_limits, fit, within
 from engine.dataset.mirroring import mirrored_words
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
@@ -54,8 +55,13 @@ class BakePlan(msgspec.Struct, frozen=True, kw_only=True):
     optimizer_steps: int
 
 
-def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> BakePlan:
-    """The plan of a bake; raises EngineError `dataset_no_image` when no usable image with a repeat is left."""
+def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams, measured: Dataset | None = None) -> BakePlan:
+    """The plan of a bake; `measured` is the validation folder, all of whose usable images are held out.
+
+    Raises EngineError `dataset_no_image` when no usable image with a repeat is left, `bucket_limits` for limits of
+    buckets that contradict each other, and `validation_trained` for an image that would be both trained and measured.
+    """
+    check_limits(params)
     sizes = tuple(bucket_sizes(params))
     held = _held_out(dataset.usable, params)
     train: list[Item] = []
@@ -73,10 +79,12 @@ def make_plan(dataset: Dataset, reg: Dataset | None, params: BakeParams) -> Bake
             train.append(Item(image=mirrored, repeat=views, fit=item.fit, flip=True))
     if not train:
         raise EngineError("dataset_no_image", path=printable(str(dataset.path)))
+    skipped = len(dataset.images) - sum(not item.flip for item in train) - len(validation)
+    if measured is not None:
+        validation += _measured(measured, {item.image.path for item in train}, sizes, params)
     views = sum(item.repeat for item in train)
     balanced, use = _balance(reg.usable if reg else [], views)
     extra = [Item(image=image, repeat=n, fit=fit_image(image, sizes, params), reg=True) for image, n in balanced]
-    skipped = len(dataset.images) - sum(not item.flip for item in train) - len(validation)
     return assemble([*train, *extra], validation, params, reg=use, skipped=skipped)
 
 
@@ -140,6 +148,13 @@ def _held_out(images: Sequence[ImageFile], params: BakeParams) -> frozenset[str]
         return hashlib.sha256(f"{params.seed}\0{name}".encode()).digest()
 
     return frozenset(sorted(eligible, key=rank)[:count])
+
+
+def _measured(dataset: Dataset, trained: set[Path], sizes: tuple[Size, ...], params: BakeParams) -> list[Item]:
+    for image in dataset.usable:
+        if image.path in trained:
+            raise EngineError("validation_trained", file=image.name, path=printable(str(dataset.path)))
+    return [Item(image=image, repeat=1, fit=fit_image(image, sizes, params)) for image in dataset.usable]
 
 
 def _balance(reg: Sequence[ImageFile], wanted: int) -> tuple[list[tuple[ImageFile, int]], RegUse]:

@@ -278,10 +278,6 @@ SENTENCES: dict[str, Sentence] = {
         "{small} = {low} is above {large} = {high}, so no bucket could keep both.",
         "Lower {small}, raise {large}, or leave it at 0, which chooses.",
     ),
-    "notice_bucket_cap": Sentence(
-        "max_bucket_reso = {value} is below twice the resolution, so long pictures get fewer pixels than square ones.",
-        "Raise it to {wanted} or leave it at 0.",
-    ),
     "notice_never_captions": Sentence(
         "{name} = {value}, so no image is ever trained with its caption.", "Lower it unless you want that."
     ),
@@ -335,7 +331,8 @@ SENTENCES: dict[str, Sentence] = {
         "{path} holds no usable regularisation image, so none is used.", "Name another folder, or none."
     ),
     "notice_reg_use": Sentence(
-        "Regularisation doubles each epoch: {used} images give {views} views ({repeated} repeated, {unused} unused).",
+        "Regularisation images: {used} used, {repeated} of them more than once, {unused} unused. With their {views} "
+        "views each epoch is twice as long.",
         "As many views as the training images have, however many files there are.",
     ),
     "notice_small_buckets": Sentence(
@@ -444,6 +441,10 @@ SENTENCES: dict[str, Sentence] = {
         "Install it with `pip install 'lorabake[{extra}]'`, or choose another optimizer; Adafactor is as small.",
     ),
     "optimizer_gpu": Sentence("{name} needs an NVIDIA GPU.", "Choose another optimizer on this machine."),
+    "validation_trained": Sentence(
+        "{file} of the validation folder {path} is a training image too, so it could not tell what was learned.",
+        "Keep the validation pictures outside the dataset, or use validation_split.",
+    ),
     "mask_folder": Sentence(
         "{path} holds no mask of any training image.",
         "Masks are PNG, JPEG or WebP files with the names of their pictures, in the same subfolders.",
@@ -494,6 +495,20 @@ SENTENCES: dict[str, Sentence] = {
 }
 """Code → sentence. Codes are stable; scripts may match them."""
 
+SINGULAR: dict[str, str] = {
+    "notice_images_skipped": "{count} image is not used: unreadable, or with a repeat of 0.",
+    "notice_small_buckets": "{count} bucket holds fewer views than a batch of {batch_size} ({first}); its images weigh "
+    "more.",
+    "notice_enlarged": "{count} image is smaller than its bucket at resolution {resolution} and will be enlarged, "
+    "which blurs.",
+    "notice_uncaptioned": "{count} training image has no caption.",
+    "notice_unmasked": "{count} training image has no mask and trains whole ({first}).",
+    "export_flips": "{count} image also trains mirrored, which kohya's trainers only know for whole folders: left out.",
+    "dataset_changed": "{count} file of the dataset changed since this bake was submitted ({file}).",
+    "lora_unpaired": "{count} layer lacks half of its weights ({first}).",
+}
+"""Code → the message where the argument `count` is 1."""
+
 
 class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A failure as it travels: `message` and `hint` in English, `code` and `args` for translation."""
@@ -523,13 +538,18 @@ def fill(template: str, args: dict[str, str]) -> str:
     return template.format_map(_Gaps(args))
 
 
+def message_of(code: str, args: dict[str, str]) -> str:
+    """The template of a known code's message that fits `args`: singular where they count one."""
+    return SINGULAR[code] if args.get("count") == "1" and code in SINGULAR else SENTENCES[code].message
+
+
 def describe(code: str, /, *, recoverable: bool = False, **args: object) -> ErrorInfo:
     """The `ErrorInfo` of a code; raises KeyError for a code that is not in `SENTENCES`."""
     sentence = SENTENCES[code]
     texts = {name: str(value) for name, value in args.items()}
     return ErrorInfo(
         code=code,
-        message=fill(sentence.message, texts),
+        message=fill(message_of(code, texts), texts),
         hint=fill(sentence.hint, texts),
         args=texts,
         recoverable=recoverable,

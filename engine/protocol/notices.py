@@ -125,7 +125,14 @@ def notices_of(params: BakeParams, setting: Setting) -> list[ErrorInfo]:
     for name, why in IDLE.items():
         if getattr(params, name) != fields()[name].default and (because := why(params, setting)):
             rows.append(describe("notice_no_effect", name=name, because=because))
-    return rows + _data(params) + _noise(params) + _answers(params, setting) + _prodigy(params, setting) + _impossible(params, setting)
+    return (
+        rows
+        + _data(params)
+        + _noise(params)
+        + _answers(params, setting)
+        + _prodigy(params, setting)
+        + _impossible(params, setting)
+    )
 
 
 def refuse(params: BakeParams, setting: Setting) -> None:
@@ -136,8 +143,6 @@ def refuse(params: BakeParams, setting: Setting) -> None:
 
 def _data(p: BakeParams) -> list[ErrorInfo]:
     rows: list[ErrorInfo] = []
-    if p.enable_bucket and not p.bucket_no_upscale and 0 < p.max_bucket_reso < 2 * p.resolution:
-        rows.append(describe("notice_bucket_cap", value=p.max_bucket_reso, wanted=2 * p.resolution))
     for name in ("caption_dropout_rate", "caption_dropout_every_n_epochs"):
         if getattr(p, name) == 1:
             rows.append(describe("notice_never_captions", name=name, value=f"{getattr(p, name):g}"))

@@ -14,10 +14,10 @@ from engine.dataset.captions import (
     first_line,
     join_tags,
     read_caption,
-    render_caption,
     split_tags,
     write_caption,
 )
+from engine.dataset.render import render_caption
 from engine.dataset.scan import scan
 from engine.dataset.tags import tag_table
 from engine.protocol.errors import EngineError

@@ -210,3 +210,22 @@ def test_freezing_a_file_that_went_away(tmp_path: Path) -> None:
     with pytest.raises(EngineError) as failure:
         freeze(plan)
     assert failure.value.info.code == "image_missing"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"min_bucket_reso": 640, "resolution": 512},
+        {"min_bucket_reso": 512, "max_bucket_reso": 256, "resolution": 1024},
+        {"bucket_reso_steps": 128, "resolution": 64},
+        {"bucket_reso_steps": 64, "max_bucket_reso": 32, "resolution": 64},
+    ],
+    ids=str,
+)
+def test_limits_that_contradict_each_other_are_refused(limits: dict[str, int]) -> None:
+    dataset = Dataset(path=Path("/set"), images=(image("t.png", (64, 64)),))
+    with pytest.raises(EngineError) as failure:
+        make_plan(dataset, None, BakeParams(**limits))
+    assert failure.value.info.code == "bucket_limits"
+    assert all(failure.value.info.args[name] in limits for name in ("small", "large"))
+    make_plan(dataset, None, BakeParams(**limits, enable_bucket=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.protocol.errors import SENTENCES, EngineError, describe, fill
+from engine.protocol.errors import SENTENCES, SINGULAR, EngineError, describe, fill
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(p for top in ("engine", "lorabake_tui", "tools") for p in (ROOT / top).rglob("*.py"))
@@ -54,6 +54,16 @@ def test_every_sentence_has_a_message_and_a_hint_that_are_sentences(code: str) -
     filled = describe(code, **dict.fromkeys(placeholders(code), "X"))
     assert "{" not in filled.message + filled.hint
     assert "?" not in filled.message
+
+
+@pytest.mark.parametrize("code", SINGULAR)
+def test_one_is_not_many(code: str) -> None:
+    args = dict.fromkeys(placeholders(code), "X")
+    one, two = describe(code, **args | {"count": 1}).message, describe(code, **args | {"count": 2}).message
+    assert one.startswith("1 ")
+    assert one.removeprefix("1 ") != two.removeprefix("2 ")
+    assert "{" not in one
+    assert {name for _, name, _, _ in string.Formatter().parse(SINGULAR[code]) if name} <= placeholders(code)
 
 
 def test_arguments_are_data_and_never_templates() -> None:

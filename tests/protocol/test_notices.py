@@ -16,6 +16,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "conv_alpha": (4.0, {}, {"conv_dim": 4}, "conv_dim"),
     "multires_noise_discount": (0.5, {}, {"multires_noise_iterations": 6}, "multires_noise_iterations"),
     "keep_tokens": (1, {}, {"caption_tag_dropout_rate": 0.1}, "shuffle_caption"),
+    "token_warmup_min": (2, {}, {"token_warmup_step": 0.5}, "token_warmup_step"),
     "lr_scheduler_cycles": (2, {}, {"lr_scheduler": "cosine_with_restarts"}, "lr_scheduler"),
     "min_bucket_reso": (128, {"bucket_no_upscale": True}, {}, "bucket_no_upscale"),
     "max_bucket_reso": (768, {"enable_bucket": False}, {}, "enable_bucket"),
@@ -93,3 +94,9 @@ def test_prodigy_finds_its_rate_itself() -> None:
 
 def test_nothing_to_train() -> None:
     assert "nothing_to_train" in told(unet_lr=0.0, text_encoder_lr=0.0)
+
+
+def test_captions_that_never_train_are_said() -> None:
+    assert told(caption_dropout_rate=1.0)["notice_never_captions"]["name"] == "caption_dropout_rate"
+    assert told(caption_dropout_every_n_epochs=1)["notice_never_captions"]["value"] == "1"
+    assert "notice_never_captions" not in told(caption_dropout_rate=0.9, caption_dropout_every_n_epochs=2)
