@@ -5,7 +5,7 @@ Only shapes for the protocol; the facts come from `scan`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import msgspec
@@ -80,6 +80,20 @@ def some(path: Path, images: Sequence[ImageFile], offset: int, total: int) -> Da
         rows.append(entry)
     end = offset + len(rows)
     return DatasetPage(path=printable(str(path)), offset=offset, rows=rows, next=end if end < total else None)
+
+
+def among(dataset: Dataset, names: Container[str]) -> tuple[list[ImageRow], bool]:
+    """The rows of these images, half a megabyte of them at most, and whether that is all of them."""
+    rows: list[ImageRow] = []
+    size = 0
+    for image in dataset.images:
+        if image.name in names:
+            entry = row(image)
+            size += len(_encoder.encode(entry)) + 1
+            if size > _PAGE_BYTES:
+                return rows, False
+            rows.append(entry)
+    return rows, True
 
 
 def only(dataset: Dataset, names: list[str]) -> DatasetPage:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would end a line or a file's encoding; everything else may stand in a tag."""
 _ESCAPED = re.compile(r"\\([()\[\]\\])")
 
 KAOMOJI = frozenset(
@@ -48,3 +50,8 @@ def key_of(tag: str, *, trimmed: bool = True) -> str:
 def escaped(tag: str) -> str:
     """A tag for a prompt box, where parentheses weigh and a backslash takes that from them."""
     return re.sub(r"([\\()\[\]])", r"\\\1", tag)
+
+
+def clean(text: str) -> list[str]:
+    """The tags in what a person typed or a tagger said: split at commas, one line, trimmed, none empty."""
+    return [tag for part in _BREAKS.sub(" ", text).split(",") if (tag := part.strip())]

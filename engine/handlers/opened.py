@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -105,6 +106,21 @@ class Opened:
         with self._lock:
             known = self._scans[root]
             dataset = reread(known.dataset, names)
+            self._scans[root] = _Scan(dataset, known.time)
+            return dataset
+
+    def recaption(self, path: str, captions: Mapping[str, str | None], changed: list[str]) -> Dataset:
+        """The dataset after an edit that gave images these captions; those of `changed` are read again."""
+        from engine.dataset.scan import reread
+        from engine.dataset.tag_edit import with_captions
+
+        root = absolute(path)
+        self.get(path)
+        with self._lock:
+            known = self._scans[root]
+            dataset = with_captions(known.dataset, captions)
+            if changed:
+                dataset = reread(dataset, changed)
             self._scans[root] = _Scan(dataset, known.time)
             return dataset
 

@@ -430,6 +430,23 @@ SENTENCES: dict[str, Sentence] = {
         "The base model's VAE turned {file} into values that are not numbers.",
         "Look at this image; if many images fail, the VAE of the base model is broken.",
     ),
+    "hint_best_epoch": Sentence(
+        "Hint: epoch {epoch} has the lowest held-out loss ({loss}); by epoch {last} it rises to {last_loss}, a sign of "
+        "overfitting.",
+        "The previews decide.",
+    ),
+    "hint_best_last": Sentence(
+        "Hint: the held-out loss is lowest after the last epoch, {epoch} ({loss}): it was still falling.",
+        "More epochs may do better; the previews decide.",
+    ),
+    "hint_best_even": Sentence(
+        "Hint: epoch {epoch} has the lowest held-out loss ({loss}), but epoch {last} is as good as even ({last_loss}).",
+        "The previews decide.",
+    ),
+    "hint_best_none": Sentence(
+        "Hint: no epoch does better on the held-out images ({loss}) than the untrained base ({base}).",
+        "They may show something else than the training images, or the learning rates are too high.",
+    ),
     "nothing_to_train": Sentence(
         "All learning rates are 0, so nothing would be trained.", "Set unet_lr or text_encoder_lr above 0."
     ),

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.protocol import PROTOCOL, datasets
+from engine.protocol import PROTOCOL, datasets, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
@@ -276,6 +276,11 @@ METHODS: dict[str, Method] = {
     "dataset.complete_filter": Method(CompleteParams, Suggestions),
     "dataset.filters": Method(PathParams, Filters),
     "dataset.keep_filter": Method(KeepFilter, Filters),
+    "tags.edit": Method(tags.EditParams, tags.TagReport),
+    "tags.replay": Method(tags.ReplayParams, tags.TagReport),
+    "tags.undo": Method(tags.StepParams, tags.TagReport),
+    "tags.redo": Method(tags.StepParams, tags.TagReport),
+    "tags.history": Method(PathParams, tags.EditHistory),
     "dataset.set_caption": Method(SetCaption, DatasetPage),
     "dataset.set_repeat": Method(SetRepeat, DatasetPage),
     "dataset.check": Method(CheckParams, CheckReport),

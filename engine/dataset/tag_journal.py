@@ -1,0 +1,401 @@
+"""The journal of caption edits, `.lorabake/tags.jsonl`: undo and redo without end, over restarts and crashes.
+
+An edit is first written down whole in a file of its own, its intent, and flushed; then each caption is replaced by one
+rename; then a line of the journal says what was done. Whoever opens the journal next completes what was interrupted.
+What an edit is, `tag_edit` knows; here are files, before and after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from engine.dataset.caption_files import CaptionFile, CaptionFolder, Writer
+from engine.dataset.names import inside, printable
+from engine.dataset.sidecar import FOLDER
+from engine.protocol.errors import EngineError
+from engine.protocol.files import Lock, atomic_write, make_private_dir
+from engine.protocol.tags import TagOp
+
+JOURNAL = "tags.jsonl"
+_INTENT = "tags-"
+_KEPT_SECONDS = 120.0
+"""How long an intent outlives its edit: within this time the disk has the captions themselves."""
+_FLUSHED = 64
+"""Edits of up to this many captions are flushed file by file; for larger ones the intent stands in."""
+
+# A POSIX lock keeps other processes out, these the other threads of ours.
+_threads: dict[Path, threading.Lock] = {}
+_journals: dict[Path, TagJournal] = {}
+"""What was read stays read: a journal grows only at its end."""
+
+
+class FileChange(NamedTuple):
+    """A caption file by its relative path; the whole text before and after, None for no file."""
+
+    file: str
+    before: str | None
+    after: str | None
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """What an edit did to one file: between the first `head` and the last `tail` signs `old` became `new`; the
+    checksums are those of the whole texts (-1: there was no file)."""
+
+    file: str
+    head: int
+    tail: int
+    old: str
+    new: str
+    sum_old: int
+    sum_new: int
+
+
+class _Line(msgspec.Struct, omit_defaults=True):
+    """A line of the journal: an edit with its rows, or the number of one that was undone or redone."""
+
+    token: str
+    t: float
+    edit: int = 0
+    op: TagOp | None = None
+    count: int = 0
+    undo: int = 0
+    redo: int = 0
+    rows: list[Row] = []
+
+
+class _Head(msgspec.Struct):
+    token: str
+    t: float
+    edit: int = 0
+    op: TagOp | None = None
+    count: int = 0
+    undo: int = 0
+    redo: int = 0
+
+
+class _Intent(msgspec.Struct):
+    token: str
+    t: float
+    boot: str
+    files: list[FileChange]
+    op: TagOp | None = None
+    undo: int = 0
+    redo: int = 0
+
+
+class Entry(NamedTuple):
+    """An edit in the journal: where its line stands, and what it says beside its rows."""
+
+    edit: int
+    t: float
+    op: TagOp
+    count: int
+    start: int
+    length: int
+
+
+class Outcome(NamedTuple):
+    """What became of a round of changes: files that are changed now, and those that somebody else had changed."""
+
+    edit: int
+    done: list[FileChange]
+    refused: list[str]
+
+
+_head = msgspec.json.Decoder(_Head)
+_line = msgspec.json.Decoder(_Line)
+_intent = msgspec.json.Decoder(_Intent)
+
+
+class TagJournal:
+    """One dataset's journal, open for one writer; made by `opened`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / FOLDER
+        self.path = self.folder / JOURNAL
+        self.files = CaptionFolder(root)
+        self.done: list[Entry] = []
+        self.undone: list[Entry] = []
+        self.recovered = 0
+        self._tokens: set[str] = set()
+        self._inode = 0
+        self._end = 0
+        self._last = 0
+        self.catch_up()
+
+    # -- reading ----------------------------------------------------------------------------------------------
+
+    def catch_up(self) -> None:
+        """Take what the file has beyond what is known."""
+        try:
+            with open(self.path, "rb") as file:
+                facts = os.fstat(file.fileno())
+                if facts.st_ino != self._inode or facts.st_size < self._end:
+                    self._inode, self._end, self._last = facts.st_ino, 0, 0
+                    self.done, self.undone, self._tokens = [], [], set()
+                file.seek(self._end)
+                data = file.read()
+        except FileNotFoundError:
+            self._inode = self._end = self._last = 0
+            self.done, self.undone, self._tokens = [], [], set()
+            return
+        at = 0
+        while (end := data.find(b"\n", at)) >= 0:  # a line without its end is torn; the intent completes it
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                self._take(_head.decode(memoryview(data)[at:end]), self._end + at, end - at)
+            at = end + 1
+        self._end += at
+
+    def _take(self, head: _Head, start: int, length: int) -> None:
+        self._tokens.add(head.token)
+        if head.undo and self.done and self.done[-1].edit == head.undo:
+            self.undone.append(self.done.pop())
+        elif head.redo and self.undone and self.undone[-1].edit == head.redo:
+            self.done.append(self.undone.pop())
+        elif head.edit and head.op is not None:
+            self._last = max(self._last, head.edit)
+            self.done.append(Entry(head.edit, head.t, head.op, head.count, start, length))
+            self.undone.clear()
+
+    def rows(self, entry: Entry) -> list[Row]:
+        """What an edit did, file by file."""
+        with open(self.path, "rb") as file:
+            file.seek(entry.start)
+            return _line.decode(file.read(entry.length)).rows
+
+    # -- changing ---------------------------------------------------------------------------------------------
+
+    def commit(self, op: TagOp, changes: Sequence[FileChange]) -> Outcome:
+        """Do an edit; files that no longer say what `before` says are left alone."""
+        return self._carry_out(_Intent(token=_token(), t=time.time(), boot=_boot(), files=list(changes), op=op))
+
+    def undo(self) -> Outcome | None:
+        """Take back the youngest edit; None when there is none."""
+        if not self.done:
+            return None
+        entry = self.done[-1]
+        files, refused = self._there(entry, back=True)
+        intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=files, undo=entry.edit)
+        return self._with(self._carry_out(intent), entry, refused)
+
+    def redo(self) -> Outcome | None:
+        """Do again what was undone last; None when nothing was."""
+        if not self.undone:
+            return None
+        entry = self.undone[-1]
+        files, refused = self._there(entry, back=False)
+        intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=files, redo=entry.edit)
+        return self._with(self._carry_out(intent), entry, refused)
+
+    @staticmethod
+    def _with(outcome: Outcome, entry: Entry, refused: list[str]) -> Outcome:
+        return Outcome(entry.edit, outcome.done, refused + outcome.refused)
+
+    def _there(self, entry: Entry, *, back: bool) -> tuple[list[FileChange], list[str]]:
+        """The changes that lead to the other side of an edit, from what stands in the files now."""
+        files, refused = [], []
+        for row in self.rows(entry):
+            try:
+                found = self.files.read(row.file)
+            except EngineError:
+                refused.append(row.file)
+                continue
+            text = found.text if found is not None else None
+            wanted = row.sum_new if back else row.sum_old
+            if _checksum(text) != wanted:
+                if _checksum(text) != (row.sum_old if back else row.sum_new):
+                    refused.append(row.file)
+                continue
+            other = _other_side(text or "", row, back=back)
+            after = None if (row.sum_old if back else row.sum_new) == _NO_FILE else other
+            files.append(FileChange(row.file, text, after))
+        return files, refused
+
+    def _carry_out(self, intent: _Intent) -> Outcome:
+        path = self.folder / f"{_INTENT}{intent.token}.json"
+        done: list[FileChange] = []
+        refused: list[str] = []
+        if intent.files:
+            atomic_write(path, msgspec.json.encode(intent))
+        try:
+            self._replace(intent, done, refused, after_crash=False)
+        except OSError:
+            if intent.op is not None:  # what was done can be undone; an undo is completed by whoever opens next
+                self._append(intent, done)
+                path.unlink(missing_ok=True)
+            raise
+        if done or intent.op is None:
+            self._append(intent, done)
+        if not done or len(intent.files) <= _FLUSHED:
+            path.unlink(missing_ok=True)
+        edit = self.done[-1].edit if intent.op is not None and done else intent.undo or intent.redo
+        return Outcome(edit, done, refused)
+
+    def _replace(self, intent: _Intent, done: list[FileChange], refused: list[str], *, after_crash: bool) -> None:
+        flushed = len(intent.files) <= _FLUSHED
+        broken_power = after_crash and intent.boot != _boot()
+        with Writer(self.files, self.folder / "tags.part", flush=flushed) as writer:
+            for change in intent.files:
+                try:
+                    found = self.files.read(change.file)
+                except EngineError:
+                    found = CaptionFile(text="\0", mode=0o644)  # bytes that are no text: a disk's, or somebody's
+                text = found.text if found is not None else None
+                if text == change.after and text != change.before:
+                    done.append(change)
+                elif text == change.before or (broken_power and _torn(text)):
+                    writer.put(change.file, change.after, found.mode if found is not None else 0o644)
+                    done.append(change)
+                else:
+                    refused.append(change.file)
+
+    def _append(self, intent: _Intent, done: Sequence[FileChange]) -> None:
+        line = _Line(token=intent.token, t=intent.t, undo=intent.undo, redo=intent.redo)
+        if intent.op is not None:
+            line.edit, line.op, line.count = self._last + 1, intent.op, len(done)
+            line.rows = [_row(change) for change in done]
+        data = msgspec.json.encode(line)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            start = os.lseek(fd, 0, os.SEEK_END)
+            if start and os.pread(fd, 1, start - 1) != b"\n":
+                os.write(fd, b"\n")
+                start += 1
+            view = memoryview(data + b"\n")
+            while view:
+                view = view[os.write(fd, view) :]
+            if len(intent.files) <= _FLUSHED:
+                os.fsync(fd)  # a flush after many renames waits for all of them; the intent knows as much
+        finally:
+            os.close(fd)
+        self._inode = self._inode or self.path.stat().st_ino
+        self._end = start + len(data) + 1
+        self._take(_head.decode(data), start, len(data))
+
+    # -- after a crash ----------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Complete what was interrupted, mend what a power cut tore, and forget intents that are no longer needed."""
+        for path in sorted(self.folder.glob(f"{_INTENT}*.json")):
+            try:
+                intent = _intent.decode(path.read_bytes())
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                path.unlink(missing_ok=True)  # renamed into place whole, so it was never ours
+                continue
+            known = intent.token in self._tokens
+            if not known or intent.boot != _boot():
+                done: list[FileChange] = []
+                self._replace(intent, done, [], after_crash=True)
+                self.recovered += len(done) if not known else 0
+                if not known and (done or intent.op is None):
+                    self._append(intent, done)
+                os.sync()
+                path.unlink(missing_ok=True)
+            elif time.time() - intent.t > _KEPT_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def opened(root: Path) -> Iterator[TagJournal]:
+    """The journal of `root` for one writer at a time, with everything that was interrupted completed.
+
+    Raises EngineError `dataset_busy`, `path_outside` when its folder is a link that leads elsewhere, or
+    `dataset_unwritable`.
+    """
+    folder = root / FOLDER
+    lock = Lock(folder / "tags.lock")
+    for part in (folder, folder / JOURNAL, lock.path):
+        if not inside(root, part):
+            raise EngineError("path_outside", path=printable(str(part)), root=printable(str(root)))
+    ours = _threads.setdefault(root, threading.Lock())
+    if not ours.acquire(timeout=_PATIENCE):
+        raise EngineError("dataset_busy", path=printable(str(root)))
+    try:
+        make_private_dir(folder)
+        deadline = time.monotonic() + _PATIENCE
+        while not lock.acquire():
+            if time.monotonic() > deadline:
+                raise EngineError("dataset_busy", path=printable(str(root)))
+            time.sleep(0.02)
+        journal = _journals.get(root)
+        if journal is None:
+            journal = _journals[root] = TagJournal(root)
+        else:
+            journal.catch_up()
+        journal.recover()
+        yield journal
+    except OSError as error:
+        raise EngineError(
+            "dataset_unwritable", path=printable(str(root)), reason=error.strerror or str(error)
+        ) from None
+    finally:
+        lock.release()
+        ours.release()
+
+
+_PATIENCE = 5.0
+_NO_FILE = -1
+
+
+def _checksum(text: str | None) -> int:
+    return _NO_FILE if text is None else zlib.crc32(text.encode())
+
+
+def _row(change: FileChange) -> Row:
+    old, new = change.before or "", change.after or ""
+    head = _common(old, new)
+    tail = _common(old[head:][::-1], new[head:][::-1])
+    return Row(
+        change.file,
+        head,
+        tail,
+        old[head : len(old) - tail],
+        new[head : len(new) - tail],
+        _checksum(change.before),
+        _checksum(change.after),
+    )
+
+
+def _common(a: str, b: str) -> int:
+    """How many signs two texts begin with in common."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _other_side(text: str, row: Row, *, back: bool) -> str:
+    put = row.old if back else row.new
+    return text[: row.head] + put + text[len(text) - row.tail :]
+
+
+def _torn(text: str | None) -> bool:
+    """What a power cut leaves of a file that was being written: nothing, or zeros."""
+    return text is not None and not text.strip("\0")
+
+
+def _token() -> str:
+    return time.strftime("%Y%m%d%H%M%S-", time.gmtime()) + secrets.token_hex(4)
+
+
+def _boot() -> str:
+    """Which start of the machine this is; "" where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,59 @@
+"""Who put a tag on an image, in `<dataset>/.lorabake/tag_sources.json`: a person, a model, or a rule.
+
+A tag that stands here for no one came with the files and counts as a person's: re-tagging never takes it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from engine.dataset.captions import split_tags
+from engine.dataset.sidecar import FOLDER
+from engine.protocol.files import atomic_write
+from engine.protocol.tags import TagOp, TagSource
+
+_BRINGS = frozenset({"add", "prepend", "append", "replace", "write"})
+
+
+class Sources(msgspec.Struct, kw_only=True):
+    """By image name: tag → who put it there."""
+
+    version: int = 1
+    images: dict[str, dict[str, TagSource]] = {}
+
+
+msgspec.json.Decoder(Sources)
+
+
+def read_sources(dataset: Path) -> Sources:
+    """What is known; nothing when the file is missing or broken: every tag then counts as a person's."""
+    try:
+        return msgspec.json.decode(_path(dataset).read_bytes(), type=Sources)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return Sources()
+
+
+def note(dataset: Path, op: TagOp, after: Mapping[str, str | None], before: Mapping[str, str | None]) -> None:
+    """Remember whose the tags are that an edit brought; its caller holds the lock of the tags' journal.
+
+    Raises OSError.
+    """
+    if op.verb not in _BRINGS:
+        return
+    sources = read_sources(dataset)
+    changed = False
+    for name, caption in after.items():
+        for tag in set(split_tags(caption or "")) - set(split_tags(before.get(name) or "")):
+            known = sources.images.setdefault(name, {})
+            if known.get(tag) != op.source:
+                known[tag] = op.source
+                changed = True
+    if changed:
+        atomic_write(_path(dataset), msgspec.json.encode(sources))
+
+
+def _path(dataset: Path) -> Path:
+    return dataset / FOLDER / "tag_sources.json"
