@@ -36,6 +36,12 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
     "conv_dim": (4, {}),
     "conv_alpha": (16.0, {"conv_dim": 4}),
     "network_dropout": (0.5, {}),
+    "rank_dropout": (0.5, {}),
+    "module_dropout": (0.5, {}),
+    "scale_weight_norms": (0.01, {}),
+    "use_dora": (True, {}),
+    "flip_aug": (True, {}),
+    "caption_prefix": ("abc,", {}),
     "shuffle_caption": (True, {}),
     "keep_tokens": (3, {"shuffle_caption": True}),
     "caption_dropout_rate": (1.0, {}),
@@ -57,6 +63,18 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 ELSEWHERE = {
     "prior_loss_weight": "test_exactness, with a regularisation set",
+    **dict.fromkeys(
+        [
+            "caption_suffix",
+            "enable_wildcard",
+            "keep_tokens_separator",
+            "caption_dropout_every_n_epochs",
+            "token_warmup_step",
+            "token_warmup_min",
+            "secondary_separator",
+        ],
+        "tests/dataset/test_render.py, by the function that gives the trainer its captions",
+    ),
     "gradient_checkpointing": "the same numbers with less memory, below",
     "save_every_epochs": "test_guards",
     "preview_every_epochs": "below",

@@ -82,21 +82,6 @@ def test_out_gets_every_epoch_also_after_a_resume(kitchen: Kitchen, tmp_path: Pa
     assert (out / "tiny-e02.safetensors").read_bytes() == run.lora_file(2, "tiny").read_bytes()
 
 
-def test_a_full_disk_is_told_and_the_bake_can_go_on(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
-    straight, run = kitchen.submit("straight"), kitchen.submit("run")
-    expected = losses(kitchen.bake(straight))
-    usage = shutil.disk_usage("/")
-
-    def full(*_: object) -> Any:
-        return usage._replace(free=0)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(shutil, "disk_usage", full)
-        code, _ = failure(kitchen, run)
-    assert code == "disk_full"
-    assert losses(kitchen.bake(run)) == expected
-
-
 @pytest.mark.parametrize(
     "error",
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory: 9 bytes")],
