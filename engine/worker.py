@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.libraries import importing
 from engine.protocol import events
 from engine.protocol.control import Action, Command, ControlReader
 from engine.protocol.errors import EngineError, ErrorInfo, describe
@@ -116,9 +117,15 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
 
         return fake.bake
     if job.kind == "bake":
-        from engine.train import loop
+        with importing():
+            from engine.train import loop
 
         return loop.bake
+    if job.kind == "reg":
+        with importing():
+            from engine.train import regularise
+
+        return regularise.regularise
     raise EngineError("kind_not_built", kind=job.kind)
 
 

@@ -17,10 +17,12 @@ import msgspec
 from engine.dataset import captions, duplicates
 from engine.dataset.encodings import guess
 from engine.dataset.facts import Facts, examine
+from engine.dataset.mirroring import against_mirroring
 from engine.dataset.plan import BakePlan, Item, make_plan
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.tell import Tell, silent
 from engine.dataset.tokens import about_tokens
+from engine.protocol.datasets import CROP_SIZES
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.params import BakeParams
 from engine.protocol.records import BucketCheck, Finding, Fix, RegUse
@@ -67,9 +69,11 @@ def diagnose(
     params: BakeParams,
     *,
     trigger: str = "",
+    family: str = "",
     tell: Tell = silent,
 ) -> Diagnosis:
-    """Decode and judge every image and caption, as a bake with `params` would take them."""
+    """Decode and judge every image and caption, as a bake with `params` would take them; on a base of `family`, where
+    one is named, also the sizes that were cropped to."""
     total = len(dataset.images) + len(reg.images if reg else ())
     facts = examine(dataset, lambda done, _: tell(done, total))
     reg_facts = examine(reg, lambda done, _: tell(len(facts) + done, total)) if reg else {}
@@ -90,10 +94,12 @@ def diagnose(
             rows.append(_finding(image, "image_similar", other=dataset.images[alike[index]].name))
         if not facts[image.name].error:
             rows += _of_fit(image, fits.get((False, image.name)))
+            rows += _of_crop(image)
         rows += _of_caption(image, params, wanted)
     if reg:
         rows += _of_reg(reg, reg_facts, dataset, facts)
     rows += [_whole(info) for info in dataset.findings if info.code not in _JUDGED_HERE]
+    rows += _foreign_crops(dataset.images, family)
     rows += _small_buckets(plan, params)
     return Diagnosis(
         dataset=dataset,
@@ -198,6 +204,33 @@ def _of_fit(image: ImageFile, item: Item | None) -> Iterator[Finding]:
         yield _finding(image, "image_extreme", bucket=bucket, percent=percent, ratio=f"{ratio:.1f}")
     elif lost >= _LOST:
         yield _finding(image, "image_cropped", bucket=bucket, percent=percent)
+
+
+def _of_crop(image: ImageFile) -> Iterator[Finding]:
+    crop = image.crop
+    if crop is not None and crop.enlargement >= _ENLARGED:
+        size = "{} × {}".format(*crop.size)
+        yield _finding(image, "crop_enlarged", factor=f"{crop.enlargement:.2f}", size=size)
+    if crop is not None and crop.cuts_face:
+        yield _finding(image, "crop_cuts_face")
+    if image.flip and (warning := against_mirroring(image)) is not None:
+        yield warning
+
+
+def _foreign_crops(images: Sequence[ImageFile], family: str) -> Iterator[Finding]:
+    """One finding for each size that other families are cropped to and this one is not; own sizes are one's own."""
+    usual = CROP_SIZES.get(family, ())
+    foreign = {size for other, sizes in CROP_SIZES.items() for size in sizes if usual and size not in usual}
+    cropped: dict[str, list[str]] = {}
+    for image in images:
+        size = "{}x{}".format(*image.crop.size) if image.crop is not None else ""
+        if size in foreign:
+            cropped.setdefault(size, []).append(image.name)
+    for size, names in sorted(cropped.items()):
+        info = describe(
+            "crop_family", count=len(names), size=size, family=family, file=names[0], sizes=", ".join(usual)
+        )
+        yield _as_finding("", info)
 
 
 def _of_caption(image: ImageFile, params: BakeParams, trigger: str) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     family: str = ""
     device: str = ""
     precision: str = ""
+    batch: int = 0
     network_modules: int = 0
     trainable_parameters: int = 0
 
@@ -46,17 +47,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 class Phase(Event, frozen=True, tag="phase"):
     """The worker entered a stage of its work."""
 
-    name: Literal["prepare", "load", "cache", "baseline", "train", "preview", "save", "validate", "tag", "export"]
+    name: Literal["prepare", "load", "cache", "baseline", "train", "preview", "save", "validate", "tag", "draw", "export"]
     plan: Plan | None = None
 
 
 class Progress(Event, frozen=True, tag="progress"):
-    """How far the current phase is, in units of its own (images, pictures, files)."""
+    """How far the current phase is, in units of its own (images, pictures, files); `per_s` of them in a second."""
 
     phase: str
     done: int
     total: int
     eta_s: float | None = None
+    per_s: float | None = None
 
 
 class Step(Event, frozen=True, tag="step"):
@@ -113,6 +115,19 @@ class Validation(Event, frozen=True, tag="validation"):
     loss: float | None
 
 
+class Tagged(Event, frozen=True, tag="tagged"):
+    """Tagging came to its end: of `images`, `scored` have scores, `changed` another caption (`added` and `removed` tags
+    in all), `kept` their own; `failed` could not be read."""
+
+    images: int
+    scored: int = 0
+    changed: int = 0
+    added: int = 0
+    removed: int = 0
+    kept: int = 0
+    failed: int = 0
+
+
 class Warning(Event, frozen=True, tag="warning"):
     """Something a person should know; the run goes on. `code` and `args` as in `errors.SENTENCES`."""
 
@@ -151,7 +166,10 @@ class Ack(Event, frozen=True, tag="ack"):
 
 
 class Finished(Event, frozen=True, tag="finished"):
-    """The last event of a boot. `files` are relative to the run's folder, `out` is where copies were placed."""
+    """The last event of a boot. `files` are relative to the run's folder, `out` is where copies were placed.
+
+    `hint` says which epoch the held-out loss points to and why, `best` is its number (0: none).
+    """
 
     reason: Literal["done", "stopped", "failed"]
     epoch: int = 0
@@ -159,10 +177,24 @@ class Finished(Event, frozen=True, tag="finished"):
     seconds: float = 0.0
     files: list[str] = []
     out: str = ""
+    best: int = 0
+    hint: ErrorInfo | None = None
 
 
 AnyEvent = (
-    Phase | Progress | Step | Preview | Checkpoint | Validation | Warning | Error | Paused | Resumed | Ack | Finished
+    Phase
+    | Progress
+    | Step
+    | Preview
+    | Checkpoint
+    | Validation
+    | Tagged
+    | Warning
+    | Error
+    | Paused
+    | Resumed
+    | Ack
+    | Finished
 )
 
 KINDS: dict[str, type[Event]] = {
@@ -174,6 +206,7 @@ KINDS: dict[str, type[Event]] = {
         Preview,
         Checkpoint,
         Validation,
+        Tagged,
         Warning,
         Error,
         Paused,

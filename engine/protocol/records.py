@@ -338,7 +338,8 @@ class ManifestEntry(Record, frozen=True):
 
 
 class Job(Record, frozen=True):
-    """What was asked for, frozen: written once to job.toml, never changed. Paths are absolute."""
+    """What was asked for, frozen: written once to job.toml, never changed. Paths are absolute. A job
+    of kind reg draws `count` pictures of its `prompts` into `out`."""
 
     id: str
     kind: Literal["bake", "fake", "tag", "crop", "test", "reg", "probe"]
@@ -352,6 +353,8 @@ class Job(Record, frozen=True):
     params: BakeParams = BakeParams()
     tagging: TagOptions = TagOptions()
     parent: str = ""
+    prompts: list[str] = []
+    count: int = 0
 
 
 RunState = Literal[

@@ -104,7 +104,12 @@ class RunFolder:
 
     def write_job(self, job: Job) -> None:
         """Freeze the job, as TOML that a person can read."""
-        atomic_write(self.job_toml, tomli_w.dumps(msgspec.to_builtins(job)).encode("utf-8"))
+        table = msgspec.to_builtins(job)
+        if job.kind != "tag":
+            del table["tagging"]
+        if job.kind != "reg":
+            del table["prompts"], table["count"]
+        atomic_write(self.job_toml, tomli_w.dumps(table).encode("utf-8"))
 
     def read_manifest(self) -> list[ManifestEntry]:
         """The frozen images; [] for a run without a dataset."""

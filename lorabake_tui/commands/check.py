@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.protocol.errors import ErrorInfo
 from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams
 from engine.protocol.records import CheckReport, Finding, FixReport
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
-from lorabake_tui.commands.options import absolute, set_parameters
+from lorabake_tui.commands.found import words
+from lorabake_tui.commands.options import absolute, base_model, set_parameters
 from lorabake_tui.commands.progress import ProgressLine
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import paint, table
-from lorabake_tui.i18n import N_, _, ngettext, told
+from lorabake_tui.i18n import N_, _, ngettext
 from lorabake_tui.widgets.plain import plain
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help=_("Check for a bake with this parameter, for example resolution=1024; may be given many times."),
     )
     parser.add_argument(
+        "--base",
+        default="",
+        metavar=_("NAME|PATH"),
+        help=_("The base model it shall be baked on: the sizes of crops are judged by it."),
+    )
+    parser.add_argument(
         "--trigger",
         default="",
         metavar=_("WORD"),
@@ -71,7 +77,8 @@ def _run(args: argparse.Namespace) -> int:
         complain(_("--fix and --undo exclude each other."), _("Call one after the other."))
         raise Exit(USAGE)
     params = set_parameters(args.sets)
-    asked = {"path": absolute(folder), "reg": absolute(args.reg), "params": params, "trigger": args.trigger}
+    asked = {"path": absolute(folder), "reg": absolute(args.reg), "params": params}
+    asked |= {"trigger": args.trigger, "base": base_model(args.base)}
     line = ProgressLine()
 
     async def work(client: EngineClient) -> int:
@@ -129,22 +136,16 @@ def _changes(changed: FixReport | None, *, undone: bool) -> list[str]:
         return []
     lines = []
     for entry in changed.files:
-        words = _("as it was") if undone else ", ".join(_(_FIXES[fix]) for fix in entry.fixes)
-        lines.append(f"{paint('✓', 'green', sys.stdout)} {plain(entry.file)}: {words}")
+        what = _("as it was") if undone else ", ".join(_(_FIXES[fix]) for fix in entry.fixes)
+        lines.append(f"{paint('✓', 'green', sys.stdout)} {plain(entry.file)}: {what}")
     for finding in changed.failed:
-        lines.append(f"{paint('✗', 'red', sys.stdout)} " + " ".join(_words(finding)))
+        lines.append(f"{paint('✗', 'red', sys.stdout)} " + " ".join(words(finding)))
     one, many = (
         (N_("{count} file is as it was."), N_("{count} files are as they were."))
         if undone
         else (N_("{count} file fixed."), N_("{count} files fixed; `--undo` takes it back."))
     )
     return [*lines, ngettext(one, many, changed.count).format(count=changed.count), ""]
-
-
-def _words(finding: Finding) -> tuple[str, str]:
-    info = ErrorInfo(code=finding.code, message=finding.message, hint=finding.hint, args=finding.args)
-    message, hint = told(info)
-    return plain(message), plain(hint)
 
 
 def _lines(report: CheckReport, findings: list[Finding], folder: str) -> list[str]:
@@ -156,10 +157,10 @@ def _lines(report: CheckReport, findings: list[Finding], folder: str) -> list[st
     for code, group in groups.items():
         fixable = any(finding.fix for finding in group)
         mark = paint("+" if fixable else "!", "cyan" if fixable else "yellow", sys.stdout)
-        lines += [f"{mark} {_words(finding)[0]}" for finding in group[:_PER_CODE]]
+        lines += [f"{mark} {words(finding)[0]}" for finding in group[:_PER_CODE]]
         if len(group) > _PER_CODE:
             lines.append("  " + _("… and {count} more; --json lists all.").format(count=len(group) - _PER_CODE))
-        lines += [f"    {_words(group[0])[1]} ({code})"]
+        lines += [f"    {words(group[0])[1]} ({code})"]
     if not findings:
         lines.append(f"{paint('✓', 'green', sys.stdout)} " + _("Nothing to complain of."))
     head = [_("bucket"), _("images"), _("image views"), _("steps"), _("kept"), _("enlarged")]

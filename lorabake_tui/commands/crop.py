@@ -101,6 +101,7 @@ def _document(report: CropReport, rows: list[ImageRow]) -> dict[str, object]:
             "box": list(row.crop.box),
             "size": "{}x{}".format(*row.crop.size),
             "mode": row.crop.mode,
+            "accepted": row.crop.accepted,
             "enlargement": round(row.crop.enlargement, 3),
             "faces": row.crop.faces,
             "cuts_face": row.crop.cuts_face,
@@ -134,6 +135,11 @@ def _lines(report: CropReport, rows: list[ImageRow], asked: CropParams) -> list[
         lines += [*table(head, body, right=(1, 2, 3, 4)), ""]
     count = ngettext("{count} of {all} images is cropped.", "{count} of {all} images are cropped.", report.cropped)
     lines.append(count.format(count=report.cropped, all=report.images))
+    if report.kept:
+        kept = ngettext(
+            "{count} was placed by hand and stays there.", "{count} were placed by hand and stay there.", report.kept
+        )
+        lines.append(kept.format(count=report.kept))
     if asked.export:
         words = ngettext("{count} picture written to {path}.", "{count} pictures written to {path}.", report.exported)
         lines.append(words.format(count=report.exported, path=plain(asked.export)))

@@ -29,6 +29,10 @@ _MISTYPED = frozenset(
         "run_unknown",
         "run_ambiguous",
         "size_invalid",
+        "mark_invalid",
+        "group_empty",
+        "image_missing",
+        "reg_prompts",
     }
 )
 _NO_START = frozenset(
@@ -54,9 +58,11 @@ _NO_START = frozenset(
         "optimizer_missing",
         "optimizer_gpu",
         "mask_folder",
+        "validation_trained",
         "undo_nothing",
         "crop_none",
         "export_inside",
+        "export_exists",
         "face_model",
         "out_exists",
         "home_unwritable",

@@ -48,7 +48,9 @@ class Parser(argparse.ArgumentParser):
             sys.stdout.write(self.format_help())
             raise Exit(0)
         self._words = words
-        values, extra = self.parse_known_args(words)
+        # Names may stand before and after options; argparse alone takes those behind an option for mistakes.
+        names = any(not action.option_strings and action.nargs in ("*", "+") for action in self._actions)
+        values, extra = self.parse_known_intermixed_args(words) if names else self.parse_known_args(words)
         if extra:
             self._unknown(extra[0])
         return values

@@ -17,6 +17,13 @@ _TASKS = {
     "dataset.fix": N_("fixing"),
     "dataset.undo_fix": N_("undoing"),
     "dataset.crop": N_("cropping"),
+    "dataset.add": N_("adding"),
+    "dataset.remove": N_("removing"),
+    "dataset.mirror": N_("mirroring"),
+    "dataset.split": N_("splitting"),
+    "dataset.undo": N_("undoing"),
+    "dataset.export": N_("exporting"),
+    "dataset.sheet": N_("drawing"),
 }
 
 

@@ -38,6 +38,7 @@ PHASES: dict[str, str] = {
     "save": N_("saving"),
     "validate": N_("measuring on the held-out images"),
     "tag": N_("tagging"),
+    "draw": N_("drawing regularisation images"),
     "export": N_("copying the files"),
 }
 """Phase of a run → what the worker does in it, to be translated."""
