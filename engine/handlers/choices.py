@@ -40,4 +40,6 @@ def estimate(context: Context, params: EstimateParams) -> Estimate:
 
     dataset = context.datasets.recent(params.dataset)
     reg = context.datasets.recent(params.reg) if params.reg else None
-    return compute(params, dataset=dataset, reg=reg)
+    folder = params.params.get("validation_dir")
+    measured = context.datasets.recent(folder) if isinstance(folder, str) and folder else None
+    return compute(params, dataset=dataset, reg=reg, measured=measured)

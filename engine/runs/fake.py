@@ -24,6 +24,7 @@ from engine.protocol.events import Plan
 from engine.protocol.files import atomic_path, atomic_write, make_private_dir
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
+from engine.runs.best import best_epoch
 from engine.runs.folder import RunFolder
 
 IMAGES = 10
@@ -44,6 +45,7 @@ class _State(msgspec.Struct):
     step: int = 0
     elapsed: float = 0.0
     files: list[str] = []
+    measured: dict[int, float] = {}
 
 
 def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReader) -> None:
@@ -118,6 +120,7 @@ class _Fake:
         if params.validation_split:
             self.journal.emit(events.Phase, name="validate")
             value = loss(params.seed, -self.epoch, -self.plan.epochs) + 0.01
+            self.state.measured[self.epoch] = value
             self.journal.emit(events.Validation, epoch=self.epoch, step=self.state.step, loss=value)
         self.journal.emit(events.Phase, name="save")
         if last or self.epoch % params.save_every_epochs == 0:
@@ -226,6 +229,7 @@ class _Fake:
             return _State()
 
     def _finish(self, reason: str) -> None:
+        best = best_epoch(self.state.measured, self.state.measured)
         self.journal.emit(
             events.Finished,
             reason=reason,
@@ -234,6 +238,8 @@ class _Fake:
             seconds=self.state.elapsed,
             files=self.state.files,
             out=self.job.out,
+            best=best.epoch if best else 0,
+            hint=best.hint if best else None,
         )
         self.journal.sync()
 

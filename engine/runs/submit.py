@@ -54,7 +54,7 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
     params = _rooted(fields.build(*layers))
     refuse(params, Setting(family=located.family))
     check_installed(params.optimizer)
-    plan = make_plan(dataset, reg, params)
+    plan = make_plan(dataset, reg, params, open_dataset(params.validation_dir) if params.validation_dir else None)
     name = free_name(asked.name or dataset.path.name)
     job = Job(
         id="",

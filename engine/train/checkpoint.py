@@ -23,7 +23,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a bake stands.
 
     `step` optimizer steps are taken, `closed` epochs have their file, previews and validation; `elapsed` seconds of
-    training over all boots; `threads` decides the order of sums on a processor; `fingerprint` names job and plan.
+    training over all boots; `threads` decides the order of sums on a processor; `fingerprint` names job and plan;
+    `measured` is the held-out loss by epoch.
     """
 
     step: int = 0
@@ -32,6 +33,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     fingerprint: str = ""
     scaler: dict[str, float] = {}
+    measured: dict[int, float] = {}
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):

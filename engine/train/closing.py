@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -99,11 +100,11 @@ class Closing:
         self._stage.enter("train")
         self._report.interrupted()
 
-    def files(self) -> list[str]:
-        """The LoRA files of all epochs that exist, relative to the run's folder."""
+    def files(self) -> dict[int, str]:
+        """The LoRA files of all epochs that exist, by epoch, relative to the run's folder."""
         run, name = self._setup.run, self._setup.name
-        paths = [run.lora_file(epoch, name) for epoch in range(1, self._setup.params.epochs + 1)]
-        return [run.relative(path) for path in paths if path.exists()]
+        paths = {epoch: run.lora_file(epoch, name) for epoch in range(1, self._setup.params.epochs + 1)}
+        return {epoch: run.relative(path) for epoch, path in paths.items() if path.exists()}
 
     def _save_lora(self, epoch: int) -> None:
         setup = self._setup
@@ -180,4 +181,7 @@ class Closing:
         setup.train_mode(False)
         loss = validation.measure(setup, self._control.check)
         setup.train_mode(True)
-        self._journal.emit(events.Validation, epoch=epoch, step=setup.step, loss=loss)
+        finite = math.isfinite(loss)
+        if finite:
+            setup.measured[epoch] = loss
+        self._journal.emit(events.Validation, epoch=epoch, step=setup.step, loss=loss if finite else None)

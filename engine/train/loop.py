@@ -15,6 +15,7 @@ from engine.protocol import events
 from engine.protocol.control import ControlReader
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
+from engine.runs.best import best_epoch
 from engine.runs.folder import RunFolder
 from engine.train import faults, order
 from engine.train.cache import frame_of
@@ -59,14 +60,18 @@ def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReade
                     closing.save_state()
             reason = "stopped"
         requests.done("stop", "stop_now")
+        files = closing.files()
+        best = best_epoch(setup.measured, files)
         journal.emit(
             events.Finished,
             reason=reason,
             epoch=max(0, setup.closed),
             step=setup.step,
             seconds=clock.seconds,
-            files=closing.files(),
+            files=list(files.values()),
             out=setup.delivery.folder,
+            best=best.epoch if best else 0,
+            hint=best.hint if best else None,
         )
         journal.sync()
 

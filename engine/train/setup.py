@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import torch
 from torch import Tensor
 
-from engine import home
+from engine import footprint, home, relief
 from engine.dataset.manifest import freeze, thaw
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import scan
@@ -49,8 +49,11 @@ _ENTRY_BYTES = 1000
 
 @dataclass
 class Setup:
-    """A bake in memory. `step`, `closed`, `elapsed` are the only things that change: steps taken, epochs closed
-    (−1: the baseline is not drawn), seconds trained before this boot. `mirrored` is empty unless `flip_aug`."""
+    """A bake in memory; `mirrored` is empty unless `flip_aug`.
+
+    Only `step`, `closed`, `elapsed` and `measured` change: steps taken, epochs closed (−1: the baseline is not drawn),
+    seconds trained before this boot, and the held-out loss by epoch.
+    """
 
     run: RunFolder
     job: Job
@@ -75,6 +78,7 @@ class Setup:
     closed: int = -1
     elapsed: float = 0.0
     resumed: bool = False
+    measured: dict[int, float] = field(default_factory=dict)
 
     @property
     def params(self) -> BakeParams:
@@ -106,6 +110,7 @@ class Setup:
             threads=self.threads,
             fingerprint=self.fingerprint,
             scaler=scale,
+            measured=self.measured,
         )
         memory = state_tensors(self.optimizer, self.network)
         return checkpoint.save(self.run.state_dir, progress, self.network.tensors(), memory)
@@ -133,6 +138,7 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
         checkpoint.check(run.id, state.progress, fingerprint)
     compute = choose(params)
     stage.device = compute.name
+    stage.advice = lambda: _reliefs(base, plan, params, compute)
     control.check()
 
     stage.enter("load", _told(plan, params, base.path.name, base.family, compute, None))
@@ -185,9 +191,17 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
 
 def _freeze(run: RunFolder, job: Job, space: Space) -> list[ManifestEntry]:
     reg = scan(Path(job.reg)) if job.reg else None
-    manifest = freeze(make_plan(scan(Path(job.dataset)), reg, job.params))
+    measured = scan(Path(job.params.validation_dir)) if job.params.validation_dir else None
+    manifest = freeze(make_plan(scan(Path(job.dataset)), reg, job.params, measured))
     space.write(run.path, len(manifest) * _ENTRY_BYTES, lambda: run.write_manifest(manifest))
     return manifest
+
+
+def _reliefs(base: Located, plan: BakePlan, params: BakeParams, compute: Compute) -> str:
+    kind = footprint.model_at(base.path, base.family)
+    weights = footprint.lora_parameters(params, kind, base.path)
+    rows = relief.reliefs(plan, params, model=kind, weights=weights, device=compute.name, precision=compute.precision)
+    return relief.told(rows)
 
 
 def _state(run: RunFolder, journal: JournalWriter) -> checkpoint.State | None:
@@ -211,6 +225,7 @@ def _restore(setup: Setup, state: checkpoint.State) -> None:
         )
     setup.step, setup.closed = state.progress.step, state.progress.closed
     setup.elapsed = state.progress.elapsed
+    setup.measured = dict(state.progress.measured)
 
 
 def _fingerprint(job: Job, manifest: list[ManifestEntry], masks: str) -> str:

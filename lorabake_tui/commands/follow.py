@@ -140,6 +140,8 @@ class Follower:
             self._lines.clear()
             if reason in ("done", "stopped"):
                 print(_ending(reason, row.name or row.id, view.epoch, view.step, finished))
+                if finished is not None and finished.hint is not None:
+                    print(plain(" ".join(told(finished.hint))))
             elif reason == "cancelled":
                 print(_("{name} was cancelled.").format(name=plain(row.name or row.id)))
             out = finished.out if finished is not None else ""

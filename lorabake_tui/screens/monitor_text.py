@@ -184,7 +184,8 @@ def notice(state: str, row: RunRow | None, view: RunView, asked: str, now: float
 
 def _done(view: RunView) -> str:
     files = ngettext("{n} finished epoch", "{n} finished epochs", len(view.epochs)).format(n=len(view.epochs))
-    return files + " · " + _("{key} compares them").format(key=_key("app.results"))
+    ending = files + " · " + _("{key} compares them").format(key=_key("app.results"))
+    return f"{ending}\n{told(view.finished.hint)[0]}" if view.finished and view.finished.hint else ending
 
 
 def _key(action: str) -> str:
@@ -226,7 +227,8 @@ def _words(event: Event) -> str:
         case Ack():
             return ack_text(event)
         case Finished():
-            return _(states.look(event.reason).word)
+            hint = " ".join(part for part in told(event.hint) if part) if event.hint else ""
+            return " · ".join(part for part in (_(states.look(event.reason).word), hint) if part)
         case _:
             return ""
 

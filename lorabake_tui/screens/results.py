@@ -142,12 +142,13 @@ class ResultsSection(Section, inherit_bindings=False):
     def _cells(self, number: int) -> Sequence[Cell]:
         epoch, view = self._epochs[number], self._view
         checkpoint = view.epochs.get(epoch)
+        best = "*" if view.finished is not None and epoch and view.finished.best == epoch else ""
         held = next((point.loss for point in reversed(view.validation) if point.epoch == epoch), None)
         return (
             (text.epoch_name(epoch), "" if epoch else "row--dim"),
             loss(self._losses.get(epoch)) if epoch else "",
             (size(checkpoint.bytes) if checkpoint is not None else "", "row--dim"),
-            loss(held) if held is not None else "",
+            best + loss(held) if held is not None else "",
         )
 
     def _show_pictures(self) -> None:
@@ -175,6 +176,8 @@ class ResultsSection(Section, inherit_bindings=False):
             facts.append(Fact("", size(checkpoint.bytes)))
             facts.append(Fact(_("step"), str(checkpoint.step)))
             facts.append(Fact("sha256", checkpoint.sha256[:12]))
+        if view.finished is not None and epoch and view.finished.best == epoch:
+            facts.append(Fact("*", _("hint: lowest held-out loss")))
         preview = view.previews.get(epoch or 0, {})
         picture = preview.get(sorted(preview)[self._column]) if self._column < len(preview) else None
         if picture is not None:
