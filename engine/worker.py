@@ -126,6 +126,10 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
             from engine.train import regularise
 
         return regularise.regularise
+    if job.kind == "tag":
+        from engine.tagging import job as tagging
+
+        return tagging.tag
     raise EngineError("kind_not_built", kind=job.kind)
 
 

@@ -15,7 +15,7 @@ from engine.dataset.sidecar import FOLDER
 from engine.protocol.files import atomic_write
 from engine.protocol.tags import TagOp, TagSource
 
-_BRINGS = frozenset({"add", "prepend", "append", "replace", "write"})
+_BRINGS = frozenset({"add", "prepend", "append", "replace", "write", "tag"})
 
 
 class Sources(msgspec.Struct, kw_only=True):

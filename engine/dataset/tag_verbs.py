@@ -39,6 +39,8 @@ def verb(op: TagOp, counts: dict[str, int] | None = None) -> Change:
         return _replace(_need(_patterns(op.tags), op), op.new)
     if op.verb == "sort":
         return _sort(op, counts or {})
+    if op.verb == "tag":
+        return lambda before: before  # the scores it came from are not here
     return dedupe
 
 

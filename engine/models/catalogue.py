@@ -16,6 +16,7 @@ from engine.models.sniff import Sniffed, sniff
 from engine.models.vocabulary import find_vocabulary
 from engine.protocol.errors import EngineError
 from engine.protocol.records import ModelRow
+from engine.tagging import contracts as taggers
 
 DEMO = "demo"
 _FILE = ".safetensors"
@@ -49,7 +50,7 @@ def list_models() -> list[ModelRow]:
                         bytes=_size(path),
                     )
                 )
-    return [*rows, _demo_tagger()]
+    return [*rows, *taggers.rows()]
 
 
 def locate(name_or_path: str) -> Located:
@@ -71,22 +72,6 @@ def locate(name_or_path: str) -> Located:
     if found.layout == "file":
         find_vocabulary(found.path)
     return Located(path=found.path, family=found.family, row=row)
-
-
-def _demo_tagger() -> ModelRow:
-    files = [paths.TAGGER / "model.onnx", paths.TAGGER / "selected_tags.csv"]
-    present = all(file.is_file() for file in files)
-    return ModelRow(
-        name=DEMO,
-        kind="tagger",
-        title="Embedded demo tagger",
-        path=str(paths.TAGGER),
-        present=present,
-        bytes=sum(file.stat().st_size for file in files) if present else 0,
-        licence="Apache-2.0",
-        resolution=448,
-        note="Knows the demo's drawings only.",
-    )
 
 
 def _known_row(base: presets.Base) -> ModelRow:

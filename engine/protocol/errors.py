@@ -420,7 +420,8 @@ SENTENCES: dict[str, Sentence] = {
     # training
     "out_of_memory": Sentence(
         "The {device} ran out of memory in phase {phase}.",
-        "Lower batch_size ({batch_size} now), turn gradient_checkpointing on, or lower resolution.",
+        "Finished epochs are kept. In a new bake any of these saves about as much: {advice}. Or free memory and "
+        "`lorabake resume {run}`.",
     ),
     "nonfinite_loss": Sentence(
         "The loss became infinite or not a number at step {step} (images: {files}).",

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.protocol import PROTOCOL, datasets, tags
+from engine.protocol import PROTOCOL, datasets, tagging, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
@@ -306,6 +306,9 @@ METHODS: dict[str, Method] = {
     "dataset.pictures": Method(datasets.PicturesParams, datasets.Pictures),
     "dataset.cancel": Method(datasets.CancelParams, Empty),
     "reg.submit": Method(datasets.RegParams, RunRow),
+    "tags.submit": Method(tagging.TagSubmit, RunRow),
+    "tags.thresholds": Method(tagging.ThresholdParams, tagging.TaggingReport),
+    "tags.scores": Method(tagging.ScoresParams, tagging.ImageScores),
     "picture": Method(PictureParams, Picture),
     "lora.info": Method(PathParams, LoraInfo),
     "models.list": Method(Empty, list[ModelRow]),

@@ -41,7 +41,8 @@ def grace() -> float:
 def start_worker(run: RunFolder, device: Device) -> subprocess.Popen[bytes]:
     """Start the worker of `run` on `device`; its output goes to console.log. Raises OSError."""
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    env = {**offline, **os.environ, **device.env, "LORABAKE_WORKER_DEVICE": device.name}
+    asked = {"LORABAKE_ASKED_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "")}
+    env = {**offline, **os.environ, **asked, **device.env, "LORABAKE_WORKER_DEVICE": device.name}
     return _detached(["worker", str(run.path)], run.console, run.path, env)
 
 

@@ -24,6 +24,7 @@ from engine.protocol.events import (
     Progress,
     Resumed,
     Step,
+    Tagged,
     Validation,
     Warning,
     decode_event,
@@ -71,6 +72,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     log: tuple[LogLine, ...] = ()
     marks: tuple[Paused | Resumed, ...] = ()
     ack: Ack | None = None
+    tagged: Tagged | None = None
     error: Error | None = None
     finished: Finished | None = None
     started: float | None = None
@@ -133,6 +135,7 @@ class RunFold:
             Preview: self._on_preview,
             Checkpoint: self._on_checkpoint,
             Validation: self._on_validation,
+            Tagged: self._on_tagged,
             Warning: self._on_warning,
             Error: self._on_error,
             Paused: self._on_paused,
@@ -229,6 +232,10 @@ class RunFold:
 
     def _on_validation(self, event: Validation) -> None:
         self._validation.append(event)
+
+    def _on_tagged(self, event: Tagged) -> None:
+        self._facts["tagged"] = event
+        self._note("good", event)
 
     def _on_warning(self, event: Warning) -> None:
         self._note("warning", event)

@@ -252,6 +252,6 @@ def test_looking_imports_no_torch(tmp_path: Path) -> None:
 
 def test_the_embedded_tagger_is_in_the_catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LORABAKE_HOME", str(tmp_path / "home"))
-    (tagger,) = (row for row in catalogue.list_models() if row.kind == "tagger")
+    tagger = next(row for row in catalogue.list_models() if row.kind == "tagger")
     assert (tagger.name, tagger.present, tagger.licence) == ("demo", True, "Apache-2.0")
     assert tagger.bytes == sum(file.stat().st_size for file in Path(tagger.path).iterdir())
