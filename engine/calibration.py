@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine import optimizers
 from engine.dataset.plan import BakePlan
 from engine.home import home
 from engine.protocol.files import Lock, atomic_write
@@ -28,7 +29,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `device` is the GPU's name or "CPU"; `model` is "demo" or the family; `pixels` the mean area of a training
     picture; `images` those whose latents are made; `preview_work` is pictures × denoising steps × pixels of one
-    round of previews.
+    round of previews; `optimizer_bytes` is what the optimizer keeps per trained weight.
     """
 
     device: str
@@ -42,6 +43,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     network_dim: int
     images: int
     preview_work: int
+    optimizer_bytes: int = 8
 
     @property
     def work(self) -> int:
@@ -88,10 +90,11 @@ def facts(plan: BakePlan, params: BakeParams, *, device: str, model: str, precis
         batch_size=params.batch_size,
         gradient_accumulation=params.gradient_accumulation,
         gradient_checkpointing=params.gradient_checkpointing,
-        text_encoder=params.text_encoder_lr > 0,
+        text_encoder=max(params.text_encoder_lrs) > 0,
         network_dim=params.network_dim,
         images=len(plan.items) + len(plan.validation),
         preview_work=PREVIEWS * params.preview_steps * params.resolution**2,
+        optimizer_bytes=optimizers.memory(params),
     )
 
 

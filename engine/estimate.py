@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine import calibration, footprint, presets
+from engine import calibration, footprint, optimizers, presets
 from engine.calibration import Facts
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import Dataset, scan
@@ -172,10 +172,10 @@ def _passes(facts: Facts) -> float:
 
 
 def _disk(plan: BakePlan, params: BakeParams, weights: int) -> int:
-    """Bytes of the epoch files (fp16), the resumable state (weights and two moments in fp32), the previews and the
-    cached latents."""
+    """Bytes of the epoch files (fp16), the resumable state (weights in fp32 and the optimizer's memory), the previews
+    and the cached latents."""
     epoch_file = weights * 2 + _HEADER_BYTES
-    state = weights * 12
+    state = weights * (4 + optimizers.memory(params))
     previews = preview_rounds(params) * calibration.PREVIEWS * params.resolution**2 * _BYTES_PER_PREVIEW_PIXEL
     latents = sum(row.images * row.width * row.height for row in plan.buckets) * _LATENT_BYTES_PER_PIXEL
     return round(saved_epochs(params) * epoch_file + state + previews + latents)

@@ -22,7 +22,8 @@ GIB = 1024**3
 class Family(msgspec.Struct, frozen=True):
     """Sizes of a model family.
 
-    `unet_units`, `text_units`: LoRA weights per dimension (Σ in + out over kohya's modules); `conv_units` per
+    `unet_units`, `text_units`: LoRA weights per dimension (Σ in + out over kohya's modules) in the U-Net and in each
+    text encoder; `conv_units` per
     `conv_dim`, `conv_rest` per `network_dim` once convolutions are trained; counted on the architectures.
     `weights`: parameters of U-Net, VAE and text encoders. `forward`: floating-point operations of the U-Net on
     one picture of `pixels`. `activations`: bytes a picture of that size keeps for the backward pass, without and
@@ -30,7 +31,7 @@ class Family(msgspec.Struct, frozen=True):
     """
 
     unet_units: int
-    text_units: int
+    text_units: tuple[int, ...]
     conv_units: int
     conv_rest: int
     weights: int
@@ -43,10 +44,12 @@ class Family(msgspec.Struct, frozen=True):
 # Activations and overhead: SimpleTuner's published figures for an H100 (SD 1.5: 2.87 and 1.98 GiB, 0.18 s; SDXL:
 # 13.0 and 6.5 GiB, 0.6 s), less weights and optimizer state.
 FAMILIES = {
-    "sd15": Family(423_936, 165_888, 544_000, 82_880, 1_066_000_000, 0.68e12, 512**2, (0.9 * GIB, 0.2 * GIB), 0.15),
-    "sdxl": Family(2_659_840, 903_168, 355_840, 58_560, 3_469_000_000, 6.0e12, 1024**2, (7.8 * GIB, 1.4 * GIB), 0.45),
+    "sd15": Family(423_936, (165_888,), 544_000, 82_880, 1_066_000_000, 0.68e12, 512**2, (0.9 * GIB, 0.2 * GIB), 0.15),
+    "sdxl": Family(
+        2_659_840, (165_888, 737_280), 355_840, 58_560, 3_469_000_000, 6.0e12, 1024**2, (7.8 * GIB, 1.4 * GIB), 0.45
+    ),
     # The embedded model: counted on its layout, timed on two processor cores.
-    "demo": Family(21_696, 8_640, 0, 0, 7_467_000, 0.7e9, 64**2, (0.008 * GIB, 0.004 * GIB), 0.05),
+    "demo": Family(21_696, (8_640,), 0, 0, 7_467_000, 0.7e9, 64**2, (0.008 * GIB, 0.004 * GIB), 0.05),
 }
 
 # Dense bf16 (fp16 where older) with fp32 accumulation, in TFLOP/s, from the makers' data sheets.
@@ -89,7 +92,7 @@ def model_at(path: Path, family: str) -> str:
     known = {(FAMILIES[family].unet_units, FAMILIES[family].text_units): family, units(DEMO_BASE): "demo"}
     if counted is None:
         return family
-    return known.get(counted, f"{family}-{counted[0]}-{counted[1]}")
+    return known.get(counted, f"{family}-{counted[0]}-{sum(counted[1])}")
 
 
 def forecast(facts: Facts) -> Forecast:
@@ -123,35 +126,38 @@ def lora_parameters(params: BakeParams, model: str, path: Path | None = None) ->
         count += unet * params.network_dim
         if params.conv_dim:
             count += family.conv_units * params.conv_dim + family.conv_rest * params.network_dim
-    if params.text_encoder_lr > 0:
-        count += text * params.network_dim
-    return count
+    encoders = [size for size, rate in zip(text, params.text_encoder_lrs, strict=False) if rate > 0]
+    return count + sum(encoders) * params.network_dim
 
 
 def memory(facts: Facts, parameters: int) -> int:
-    """Bytes on the GPU at the peak, or of main memory on a processor: weights, 16 bytes for every trained one
-    (itself, gradient, two moments, all fp32), activations, and what the runtime takes."""
+    """Bytes on the GPU at the peak, or of main memory on a processor: weights, for every trained one itself, its
+    gradient (both fp32) and what the optimizer keeps, activations, and what the runtime takes."""
     family = family_of(facts.model)
     width = 4 if facts.precision == "fp32" else 2
     activations = family.activations[facts.gradient_checkpointing] * (width / 2)
     pictures = facts.pixels / family.pixels * facts.batch_size
     runtime = 0.45 * GIB if facts.device == "CPU" else 0.4 * GIB
-    return round(family.weights * width + parameters * 16 + activations * pictures + runtime)
+    return round(family.weights * width + parameters * (8 + facts.optimizer_bytes) + activations * pictures + runtime)
 
 
 @functools.lru_cache(maxsize=16)
-def units(path: Path) -> tuple[int, int] | None:
-    """LoRA weights per dimension in the U-Net and the text encoder of a diffusers folder, from headers alone."""
+def units(path: Path) -> tuple[int, tuple[int, ...]] | None:
+    """LoRA weights per dimension in the U-Net and each text encoder of a diffusers folder, from headers alone."""
     from engine.models.sniff import header_of, weights_of
 
     try:
         unet = header_of(weights_of(path, "unet"))
-        text = header_of(weights_of(path, "text_encoder"))
+        parts = [part for part in ("text_encoder", "text_encoder_2") if (path / part).is_dir()]
+        texts = [header_of(weights_of(path, part)) for part in parts]
     except (EngineError, OSError, ValueError, KeyError):
         return None
     inside = [row["shape"] for name, row in unet.items() if ".attentions." in name and name.endswith(".weight")]
-    layers = [row["shape"] for name, row in text.items() if "encoder.layers." in name and name.endswith(".weight")]
-    return _in_and_out(inside), _in_and_out(layers)
+    layers = [
+        [row["shape"] for name, row in text.items() if "encoder.layers." in name and name.endswith(".weight")]
+        for text in texts
+    ]
+    return _in_and_out(inside), tuple(map(_in_and_out, layers))
 
 
 def _in_and_out(shapes: list[list[int]]) -> int:
