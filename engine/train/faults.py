@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -15,6 +15,7 @@ from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.runs.folder import RunFolder
 
+_ADVICE = "batch_size, gradient_checkpointing = true, resolution, optimizer"
 _CPU_MEMORY = ("not enough memory", "can't allocate memory", "std::bad_alloc")
 
 
@@ -25,6 +26,8 @@ class Stage:
         self._journal = journal
         self.name = "prepare"
         self.device = "CPU"
+        self.advice: Callable[[], str] = lambda: _ADVICE
+        """What to change when memory runs out, in one line; known better once there is a plan."""
 
     def enter(self, name: str, plan: events.Plan | None = None) -> None:
         """Begin the phase `name` (one of `events.Phase`)."""
@@ -58,5 +61,14 @@ def _known(error: Exception, run: RunFolder, job: Job, stage: Stage) -> EngineEr
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MEMORY)
     ):
-        return EngineError("out_of_memory", device=stage.device, phase=stage.name, batch_size=job.params.batch_size)
+        return EngineError(
+            "out_of_memory", recoverable=True, device=stage.device, phase=stage.name, advice=_advice(stage), run=run.id
+        )
     return None
+
+
+def _advice(stage: Stage) -> str:
+    try:
+        return stage.advice() or _ADVICE
+    except MemoryError:  # so little is left that not even the sum can be done
+        return _ADVICE

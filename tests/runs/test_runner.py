@@ -41,7 +41,7 @@ def test_an_open_journal_is_closed_in_the_name_of_its_boot(home: Home) -> None:
 
 
 def test_what_the_worker_said_itself_is_not_said_again(home: Home) -> None:
-    info = describe("out_of_memory", device="GPU", phase="train", batch_size=4)
+    info = describe("out_of_memory", device="GPU", phase="train", advice="batch_size = 2", run="last")
     run = left_open((events.Phase, {"name": "train"}), (events.Error, {"error": info}))
     home.reaches(one_more(), "done")
     assert [type(event) for event in assert_whole(run)] == [events.Phase, events.Error, events.Finished]

@@ -2,73 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import torch
 
-from engine.lora import kohya
-from engine.protocol.events import Checkpoint, Event, Finished, Resumed, Step
-from engine.runs.folder import RunFolder
+from engine.protocol.events import Event, Finished, Step
 from tests.tiny import tiny_dataset
 from tests.train.conftest import Kitchen, at_step, losses
-
-MATRIX: dict[str, dict[str, Any]] = {
-    "text encoder too": {},
-    "accumulation and batches": {"batch_size": 2, "gradient_accumulation": 3, "text_encoder_lr": 0.0},
-    "locon, dropouts, shuffle": {
-        "conv_dim": 2,
-        "network_dropout": 0.2,
-        "shuffle_caption": True,
-        "caption_dropout_rate": 0.2,
-        "caption_tag_dropout_rate": 0.2,
-        "multires_noise_iterations": 4,
-        "lr_scheduler": "cosine_with_restarts",
-    },
-    "clip skip, offset, checkpointing": {
-        "clip_skip": 2,
-        "noise_offset": 0.1,
-        "gradient_checkpointing": True,
-        "validation_split": 0.2,
-        "batch_size": 3,
-        "max_token_length": 150,
-    },
-    "Lion with accumulation": {"optimizer": "Lion", "gradient_accumulation": 2, "unet_lr": 1e-3},
-    "Prodigy with LoCon": {"optimizer": "Prodigy", "conv_dim": 2, "unet_lr": 1.0, "text_encoder_lr": 1.0},
-    "Adafactor": {"optimizer": "Adafactor", "text_encoder_lr": 0.0, "lr_scheduler": "constant"},
-}
-
-
-def same(kitchen: Kitchen, run: RunFolder, other: RunFolder) -> None:
-    """Losses of every step and weights of every epoch are equal, bit for bit."""
-    events, expected = kitchen.events(run), kitchen.events(other)
-    assert losses(events) == losses(expected)
-    assert isinstance(events[-1], Finished)
-    assert events[-1].reason == "done"
-    assert events[-1].files == expected[-1].files
-    for file in events[-1].files:
-        mine, theirs = kohya.read(run.path / file), kohya.read(other.path / file)
-        assert mine.tensors.keys() == theirs.tensors.keys()
-        for name, tensor in mine.tensors.items():
-            assert torch.equal(tensor, theirs.tensors[name]), name
-
-
-@pytest.mark.parametrize("params", MATRIX.values(), ids=MATRIX.keys())
-def test_killed_twice_and_resumed(kitchen: Kitchen, params: dict[str, Any]) -> None:
-    straight = kitchen.submit("straight", **params)
-    whole = kitchen.bake(straight)
-    steps = max(losses(whole))
-    assert steps >= 4
-    assert len(set(losses(whole).values())) > 1
-
-    broken = kitchen.submit("broken", **params)
-    first = next(e.seq for e in whole if isinstance(e, Step) and e.step == 2)
-    assert kitchen.bake_and_die(broken, lambda event: event.seq == first)
-    assert kitchen.bake_and_die(broken, lambda event: isinstance(event, Checkpoint) and event.kind == "state")
-    assert kitchen.bake_and_die(broken, lambda event: isinstance(event, Step) and event.step == steps - 1)
-    events = kitchen.bake(broken)
-    assert any(isinstance(event, Resumed) for event in events)
-    same(kitchen, broken, straight)
+from tests.train.test_exactness_matrix import same
 
 
 def test_stopped_in_the_middle_twice(kitchen: Kitchen) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,10 +13,13 @@ import pytest
 import torch
 
 from engine.protocol.errors import EngineError
-from engine.protocol.events import Checkpoint, Error, Event, Phase, Resumed, Step, Warning
+from engine.protocol.events import Checkpoint, Error, Event, Resumed, Step, Warning
+from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
-from engine.train import checkpoint
+from engine.train import checkpoint, faults
 from tests.train.conftest import Kitchen, at_step, losses
+
+M_MMAP_THRESHOLD = -3
 
 
 def failure(kitchen: Kitchen, run: RunFolder, hook: Any = lambda run, event: None) -> tuple[str, list[Event]]:
@@ -86,17 +92,50 @@ def test_out_gets_every_epoch_also_after_a_resume(kitchen: Kitchen, tmp_path: Pa
     "error",
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory: 9 bytes")],
 )
-def test_out_of_memory_says_where(kitchen: Kitchen, error: Exception) -> None:
-    def hook(run: RunFolder, event: Event) -> None:
-        if isinstance(event, Phase) and event.name == "train":
-            raise error
-
-    code, events = failure(kitchen, kitchen.submit("run", batch_size=2), hook)
-    assert code == "out_of_memory"
-    last = events[-1]
+def test_every_kind_of_memory_error_is_told(kitchen: Kitchen, error: Exception) -> None:
+    run = kitchen.submit("run")
+    journal = JournalWriter(run.journal, run.id)
+    stage = faults.Stage(journal)
+    stage.enter("train")
+    with pytest.raises(EngineError) as caught, faults.journaled(run, run.read_job(), journal, stage):
+        raise error
+    assert caught.value.info.code == "out_of_memory"
+    assert caught.value.info.args["phase"] == "train"
+    assert "batch_size" in caught.value.info.hint
+    last = kitchen.events(run)[-1]
     assert isinstance(last, Error)
-    assert last.error.args["phase"] == "train"
-    assert last.error.args["batch_size"] == "2"
+    assert last.error == caught.value.info
+
+
+def test_out_of_memory_keeps_the_finished_epochs_and_says_what_helps(kitchen: Kitchen) -> None:
+    """The system itself refuses memory, from the second epoch on."""
+    run = kitchen.submit("run", batch_size=8, resolution=64, epochs=2, network_dim=64)
+
+    def hook(run: RunFolder, event: Event) -> None:
+        if isinstance(event, Checkpoint) and event.kind == "state" and event.epoch == 1:
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 10), resource.RLIM_INFINITY))
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            # Large blocks straight from the system and back to it, so that the limit is met at once.
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 32 << 10)
+            kitchen.bake(run, hook)
+        except EngineError:
+            os._exit(3)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    last = kitchen.events(run)[-1]
+    assert isinstance(last, Error)
+    assert last.error.code == "out_of_memory"
+    assert "batch_size = 4 (" in last.error.hint
+    assert "gradient_checkpointing = true (" in last.error.hint
+    assert run.lora_file(1, "tiny").exists()
+    events = kitchen.bake(run)
+    assert any(isinstance(event, Resumed) for event in events)
+    assert run.lora_file(2, "tiny").exists()
 
 
 def test_an_image_that_changed_meanwhile_is_not_trained_on(kitchen: Kitchen) -> None:

@@ -1,0 +1,74 @@
+"""What to change when memory runs out, and about how much each change saves. Torch-free.
+
+The amounts are differences of the formulas of `footprint`; good for choosing, not for promises.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from engine import calibration, footprint, optimizers
+from engine.calibration import Facts
+from engine.dataset.plan import BakePlan
+from engine.protocol.params import BakeParams
+
+_SMALLEST = 64
+"""No lower resolution than this is proposed."""
+_WORTH = 16 << 20
+"""Bytes below which a change is not worth telling."""
+
+
+class Relief(NamedTuple):
+    """A change of a parameter, as a person would write it, and the bytes it saves."""
+
+    change: str
+    bytes: int
+
+
+def reliefs(
+    plan: BakePlan, params: BakeParams, *, model: str, weights: int, device: str, precision: str
+) -> list[Relief]:
+    """The changes that help this bake, the greatest first; [] when none is left that is worth it.
+
+    `model` is the kind of base (`footprint.model_at`), `weights` the numbers trained, `precision` the one in use.
+    """
+    facts = calibration.facts(plan, params, device=device, model=model, precision=precision)
+    now = footprint.memory(facts, weights)
+
+    def saved(trained: int = weights, **changed: object) -> int:
+        return now - footprint.memory(msgspec.structs.replace(facts, **changed), trained)
+
+    found: list[Relief] = []
+    if params.batch_size > 1:
+        half = params.batch_size // 2
+        found.append(Relief(f"batch_size = {half}", saved(batch_size=half)))
+    if not params.gradient_checkpointing:
+        found.append(Relief("gradient_checkpointing = true", saved(gradient_checkpointing=True)))
+    lower = params.resolution * 3 // 4 // 8 * 8
+    if lower >= _SMALLEST:
+        pixels = round(facts.pixels * (lower / params.resolution) ** 2)
+        found.append(Relief(f"resolution = {lower}", saved(pixels=pixels)))
+    if precision == "fp32" and device != "CPU":
+        found.append(Relief("precision = bf16", saved(precision="bf16")))
+    if params.network_dim > 1:
+        found.append(Relief(f"network_dim = {params.network_dim // 2}", saved(trained=weights // 2)))
+    found += _optimizers(facts, params, weights)
+    return sorted((row for row in found if row.bytes >= _WORTH), key=lambda row: -row.bytes)
+
+
+def told(rows: list[Relief]) -> str:
+    """The changes in one line, the same in every language."""
+    return ", ".join(f"{row.change} ({_amount(row.bytes)})" for row in rows)
+
+
+def _optimizers(facts: Facts, params: BakeParams, weights: int) -> list[Relief]:
+    """A leaner optimizer: 8 bits where it can run, on a processor Adafactor."""
+    leaner = "Adafactor" if facts.device == "CPU" else "AdamW8bit"
+    less = optimizers.memory(params) - optimizers.memory(msgspec.structs.replace(params, optimizer=leaner))
+    return [Relief(f"optimizer = {leaner}", less * weights)]
+
+
+def _amount(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
