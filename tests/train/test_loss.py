@@ -214,9 +214,7 @@ def test_weights_multiply_and_stay_finite_where_nothing_is_left_of_the_picture()
     for prediction in ("epsilon", "v_prediction"):
         both = BakeParams(min_snr_gamma=5, debiased_estimation=True)
         parts = [BakeParams(min_snr_gamma=5), BakeParams(min_snr_gamma=0, debiased_estimation=True)]
-        product, first, second = (
-            weighting.loss_weights(p, alphas, alphas, prediction) for p in (both, *parts)
-        )
+        product, first, second = (weighting.loss_weights(p, alphas, alphas, prediction) for p in (both, *parts))
         assert torch.allclose(product[:-1], (first * second)[:-1])
         noisiest = BakeParams(min_snr_gamma=0, debiased_estimation=True, v_pred_like_loss=1)
         assert weighting.loss_weights(noisiest, alphas, alphas, prediction).isfinite().all()

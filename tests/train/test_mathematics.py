@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import scan
 from engine.models.load import load_model
 from engine.models.model import Posterior
-from engine.protocol.params import BakeParams
+from engine.protocol.params import BakeParams, Scheduler
 from engine.train import noise, order, schedule, weighting
 from engine.train.step import Draw, Loss, draw
 from tests.tiny import tiny_dataset
@@ -109,26 +110,58 @@ def test_pyramid_noise(shape: tuple[int, int, int], iterations: int) -> None:
     assert abs(mine.std(ddof=1) - 1) < 1e-5
 
 
-@pytest.mark.parametrize("scheduler", ["constant", "linear", "cosine", "cosine_with_restarts"])
-def test_learning_rates_equal_those_of_diffusers(scheduler: str) -> None:
-    from diffusers.optimization import get_scheduler
+THEIRS: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "constant_with_warmup": {},
+    "linear": {},
+    "cosine": {},
+    "cosine_with_restarts": {"num_cycles": 3},
+    "polynomial": {"power": 2.5, "lr_end": 0.0},
+    "cosine_with_min_lr": {"min_lr_rate": 0.2},
+}
 
-    total, cycles = 100, 3
-    params = BakeParams(lr_scheduler=scheduler, lr_warmup=0.1, lr_scheduler_cycles=cycles)
+
+@pytest.mark.parametrize("scheduler", get_args(Scheduler))
+def test_learning_rates_equal_those_of_the_libraries(scheduler: Scheduler) -> None:
+    """diffusers' own functions, and transformers' for the one that only it has; warm-up is 10 of 100 steps."""
+    from diffusers import optimization as diffusers
+    from transformers import optimization as transformers
+
+    total = 100
+    params = BakeParams(
+        lr_scheduler=scheduler,
+        lr_warmup=0.1,
+        lr_scheduler_cycles=3,
+        lr_scheduler_power=2.5,
+        lr_scheduler_min_lr_ratio=0.2,
+    )
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    name = "constant_with_warmup" if scheduler == "constant" else scheduler
-    options = {"num_cycles": cycles} if scheduler == "cosine_with_restarts" else {}
-    theirs = get_scheduler(name, optimizer, num_warmup_steps=10, num_training_steps=total, **options)
+    steps = {"num_warmup_steps": 10, "num_training_steps": total}
+    if scheduler == "cosine_with_min_lr":
+        make = transformers.get_cosine_with_min_lr_schedule_with_warmup
+    elif scheduler == "polynomial":
+        make = diffusers.get_polynomial_decay_schedule_with_warmup
+    else:
+        make, steps = diffusers.get_scheduler, {"name": scheduler, "optimizer": optimizer} | steps
+    theirs = make(**{"optimizer": optimizer} | steps | THEIRS[scheduler])
     for step in range(1, total + 1):
         assert schedule.factor(params, step, total) == pytest.approx(theirs.get_last_lr()[0], abs=1e-9)
         optimizer.step()
         theirs.step()
 
 
+def test_a_rate_never_falls_below_what_was_asked() -> None:
+    lowest = BakeParams(lr_scheduler="cosine_with_min_lr", lr_scheduler_min_lr_ratio=0.3, lr_warmup=0)
+    assert schedule.factor(lowest, 1, 50) == 1
+    assert schedule.factor(lowest, 51, 50) == pytest.approx(0.3)
+    assert min(schedule.factor(lowest, step, 50) for step in range(1, 51)) >= 0.3
+
+
 def test_warmup_is_a_share_below_one_and_steps_from_one_on() -> None:
     assert schedule.warmup_steps(BakeParams(lr_warmup=0.05), 200) == 10
     assert schedule.warmup_steps(BakeParams(lr_warmup=30), 200) == 30
     assert schedule.warmup_steps(BakeParams(lr_warmup=300), 200) == 200
+    assert schedule.warmup_steps(BakeParams(lr_warmup=30, lr_scheduler="constant"), 200) == 0, "as in kohya"
     assert schedule.factor(BakeParams(lr_warmup=0, lr_scheduler="cosine"), 1, 10) == 1.0
 
 
@@ -160,11 +193,11 @@ def test_the_loss_of_a_batch(base: Path) -> None:
 def test_latents_are_drawn_from_the_posterior(base: Path) -> None:
     model = load_model(base, device=torch.device("cpu"), dtype=torch.float32)
     posterior = Posterior(torch.full((4, 64, 64), 3.0), torch.full((4, 64, 64), 0.5))
-    drawn = draw(posterior, model, BakeParams(), 1000, torch.Generator().manual_seed(0))
+    drawn = draw(posterior, model, BakeParams(), range(1000), torch.Generator().manual_seed(0))
     raw = drawn.latent / 0.18215
     assert raw.mean().item() == pytest.approx(3.0, abs=0.02)
     assert raw.std().item() == pytest.approx(0.5, abs=0.02)
-    steps = [draw(posterior, model, BakeParams(), 10, order.generator(0, i)).timestep for i in range(300)]
+    steps = [draw(posterior, model, BakeParams(), range(10), order.generator(0, i)).timestep for i in range(300)]
     assert set(steps) == set(range(10))
 
 
