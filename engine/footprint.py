@@ -127,7 +127,9 @@ def lora_parameters(params: BakeParams, model: str, path: Path | None = None) ->
         if params.conv_dim:
             count += family.conv_units * params.conv_dim + family.conv_rest * params.network_dim
     encoders = [size for size, rate in zip(text, params.text_encoder_lrs, strict=False) if rate > 0]
-    return count + sum(encoders) * params.network_dim
+    count += sum(encoders) * params.network_dim
+    # DoRA's magnitudes, one per input of a layer: about half of what one dimension has.
+    return count + (round(count / params.network_dim / 2) if params.use_dora else 0)
 
 
 def memory(facts: Facts, parameters: int) -> int:

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from engine import calibration, footprint, optimizers
-from engine.calibration import Facts
 from engine.dataset.plan import BakePlan
-from engine.protocol.params import BakeParams
+from engine.protocol.params import BakeParams, Optimizer
 
 _SMALLEST = 64
 """No lower resolution than this is proposed."""
@@ -54,20 +53,15 @@ def reliefs(
         found.append(Relief("precision = bf16", saved(precision="bf16")))
     if params.network_dim > 1:
         found.append(Relief(f"network_dim = {params.network_dim // 2}", saved(trained=weights // 2)))
-    found += _optimizers(facts, params, weights)
+    leaner: Optimizer = "Adafactor" if device == "CPU" else "AdamW8bit"
+    kept = optimizers.memory(msgspec.structs.replace(params, optimizer=leaner))
+    found.append(Relief(f"optimizer = {leaner}", saved(optimizer_bytes=kept)))
     return sorted((row for row in found if row.bytes >= _WORTH), key=lambda row: -row.bytes)
 
 
 def told(rows: list[Relief]) -> str:
     """The changes in one line, the same in every language."""
     return ", ".join(f"{row.change} ({_amount(row.bytes)})" for row in rows)
-
-
-def _optimizers(facts: Facts, params: BakeParams, weights: int) -> list[Relief]:
-    """A leaner optimizer: 8 bits where it can run, on a processor Adafactor."""
-    leaner = "Adafactor" if facts.device == "CPU" else "AdamW8bit"
-    less = optimizers.memory(params) - optimizers.memory(msgspec.structs.replace(params, optimizer=leaner))
-    return [Relief(f"optimizer = {leaner}", less * weights)]
 
 
 def _amount(size: int) -> str:

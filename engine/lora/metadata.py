@@ -84,13 +84,17 @@ def _run(job: Job, plan: BakePlan, precision: str, moment: Moment) -> dict[str, 
 
 
 def _network(p: BakeParams) -> dict[str, Any]:
-    arguments = {"conv_dim": p.conv_dim, "conv_alpha": p.conv_alpha} if p.conv_dim else None
+    arguments: dict[str, Any] = {"conv_dim": p.conv_dim, "conv_alpha": p.conv_alpha} if p.conv_dim else {}
+    arguments |= {name: share for name in ("rank_dropout", "module_dropout") if (share := getattr(p, name))}
+    if p.use_dora:
+        # kohya's own network has no DoRA; with these arguments LyCORIS makes and reads the same file.
+        arguments |= {"algo": "locon", "dora_wd": True, "wd_on_output": False}
     return {
-        "ss_network_module": "networks.lora",
+        "ss_network_module": "lycoris.kohya" if p.use_dora else "networks.lora",
         "ss_network_dim": p.network_dim,
         "ss_network_alpha": float(p.network_alpha or p.network_dim),
         "ss_network_dropout": p.network_dropout or None,
-        "ss_scale_weight_norms": None,
+        "ss_scale_weight_norms": p.scale_weight_norms or None,
     } | ({"ss_network_args": json.dumps(arguments)} if arguments else {})
 
 
@@ -161,10 +165,10 @@ def _data(job: Job, plan: BakePlan) -> dict[str, Any]:
         "ss_shuffle_caption": p.shuffle_caption,
         "ss_keep_tokens": p.keep_tokens,
         "ss_caption_dropout_rate": p.caption_dropout_rate,
-        "ss_caption_dropout_every_n_epochs": 0,
+        "ss_caption_dropout_every_n_epochs": p.caption_dropout_every_n_epochs,
         "ss_caption_tag_dropout_rate": p.caption_tag_dropout_rate,
         "ss_color_aug": False,
-        "ss_flip_aug": False,
+        "ss_flip_aug": p.flip_aug,
         "ss_random_crop": False,
         "ss_face_crop_aug_range": None,
         "ss_resize_interpolation": None,
