@@ -22,11 +22,18 @@ _MARK = "\ufeff"
 _HEX = "\0"
 
 
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+Stamp = tuple[int, int, int]
+"""Time of the last change, size, and number of a file."""
+
+
 class CaptionFile(NamedTuple):
-    """The whole text of a file, and its permissions."""
+    """The whole text of a file, its permissions, and its stamp at that time."""
 
     text: str
     mode: int
+    stamp: Stamp = (0, 0, 0)
 
 
 def escaped(relative: str) -> str:
@@ -55,8 +62,8 @@ class CaptionFolder:
     def path_of(self, file: str) -> str:
         """Where a file lies; raises EngineError `path_outside`."""
         relative = from_relative(file)
-        path = os.path.join(self.root, relative)
-        folder = os.path.dirname(path)
+        path = self._prefix + relative
+        folder = path.rpartition("/")[0]
         if folder not in self._inside:
             if os.path.isabs(relative) or ".." in relative.split("/") or not inside(self.root, Path(folder)):
                 raise EngineError("path_outside", path=printable(path), root=printable(str(self.root)))
@@ -72,7 +79,7 @@ class CaptionFolder:
 
     def of_image(self, image: Path) -> str:
         """The caption file of an image, as `captions.caption_path` finds it."""
-        stem = os.path.splitext(image)[0]
+        stem = os.path.splitext(os.fspath(image))[0]
         for extension in captions.EXTENSIONS:
             with contextlib.suppress(OSError):
                 mode = os.lstat(stem + extension).st_mode
@@ -87,13 +94,25 @@ class CaptionFolder:
         """
         path = self.path_of(file)
         try:
-            if os.path.islink(path) and not captions.is_caption(Path(path)):
-                return None
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(path, _READING | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
         except OSError as error:
+            if error.errno == errno.ELOOP and captions.is_caption(Path(path)):
+                return self._read(os.open(path, _READING), file)
+            if error.errno == errno.ELOOP:
+                return None
             raise EngineError("dataset_unreadable", path=printable(path), reason=error.strerror or str(error)) from None
+        return self._read(fd, file)
+
+    def stamp(self, file: str) -> Stamp | None:
+        """What changes when anybody writes a file; None when there is none."""
+        try:
+            return _stamp(os.stat(self.path_of(file)))
+        except OSError:
+            return None
+
+    def _read(self, fd: int, file: str) -> CaptionFile | None:
         try:
             facts = os.fstat(fd)
             if not stat.S_ISREG(facts.st_mode):
@@ -104,7 +123,7 @@ class CaptionFolder:
         if len(raw) > captions.MAX_BYTES:
             raise EngineError("caption_too_long", file=printable(file), limit=captions.MAX_BYTES // 1024)
         try:
-            return CaptionFile(raw.decode("utf-8"), stat.S_IMODE(facts.st_mode))
+            return CaptionFile(raw.decode("utf-8"), stat.S_IMODE(facts.st_mode), _stamp(facts))
         except UnicodeDecodeError:
             raise EngineError("caption_undecodable", file=printable(file)) from None
 
@@ -134,6 +153,10 @@ def with_caption(text: str | None, caption: str) -> str:
     mark = _MARK if text.startswith(_MARK) else ""
     body = wanted + ("\n" if text.endswith("\n") else "")
     return mark + (body.replace("\n", "\r\n") if "\r\n" in text else body)
+
+
+def _stamp(facts: os.stat_result) -> Stamp:
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 class Writer:

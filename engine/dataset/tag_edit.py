@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.dataset import tag_sources
-from engine.dataset.caption_files import CaptionFolder, from_relative, said, with_caption, with_first_line
+from engine.dataset.caption_files import CaptionFile, CaptionFolder, from_relative, said, with_caption, with_first_line
 from engine.dataset.captions import MAX_BYTES, join_tags, split_tags
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
@@ -78,24 +78,25 @@ def carry_out(dataset: Dataset, planned: Plan) -> Done:
         return Done(0, title_of(op), {}, [], failed)
     with opened(dataset.path) as journal:
         files: dict[str, FileChange] = {}
+        read: dict[str, CaptionFile | None] = {}
         images: dict[str, list[ImageFile]] = {}
         for image, caption in planned.changes:
             file = journal.files.of_image(image.path)
             images.setdefault(file, []).append(image)
             if file not in files:
                 try:
-                    files[file] = _change(journal.files, file, image, caption, whole=op.verb == "write")
+                    read[file] = journal.files.read(file)
+                    files[file] = _change(read[file], file, image, caption, whole=op.verb == "write")
                 except EngineError as error:
                     failed.append(_finding(image.name, error.info))
-        outcome = journal.commit(op, list(files.values())) if files else Outcome(0, [], [])
+        outcome = journal.commit(op, list(files.values()), read) if files else Outcome(0, [], [])
         owners = {file: [image.name for image in group] for file, group in images.items()}
         done = _done(op, outcome, owners, failed)
         tag_sources.note(dataset.path, op, done.captions, {image.name: image.caption for image, _ in planned.changes})
     return done
 
 
-def _change(files: CaptionFolder, file: str, image: ImageFile, caption: str, *, whole: bool) -> FileChange:
-    found = files.read(file)
+def _change(found: CaptionFile | None, file: str, image: ImageFile, caption: str, *, whole: bool) -> FileChange:
     text = found.text if found is not None else None
     if said(text) != image.caption:
         raise EngineError("caption_changed", file=image.name)

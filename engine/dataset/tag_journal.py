@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +45,10 @@ class FileChange(NamedTuple):
     file: str
     before: str | None
     after: str | None
+
+
+Read = Mapping[str, CaptionFile | None]
+"""What was read of the files just before: when a stamp is still the same, it need not be read again."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
@@ -176,35 +180,38 @@ class TagJournal:
 
     # -- changing ---------------------------------------------------------------------------------------------
 
-    def commit(self, op: TagOp, changes: Sequence[FileChange]) -> Outcome:
+    def commit(self, op: TagOp, changes: Sequence[FileChange], read: Read) -> Outcome:
         """Do an edit; files that no longer say what `before` says are left alone."""
-        return self._carry_out(_Intent(token=_token(), t=time.time(), boot=_boot(), files=list(changes), op=op))
+        intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=list(changes), op=op)
+        return self._carry_out(intent, read)
 
     def undo(self) -> Outcome | None:
         """Take back the youngest edit; None when there is none."""
         if not self.done:
             return None
         entry = self.done[-1]
-        files, refused = self._there(entry, back=True)
+        files, refused, read = self._there(entry, back=True)
         intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=files, undo=entry.edit)
-        return self._with(self._carry_out(intent), entry, refused)
+        return self._with(self._carry_out(intent, read), entry, refused)
 
     def redo(self) -> Outcome | None:
         """Do again what was undone last; None when nothing was."""
         if not self.undone:
             return None
         entry = self.undone[-1]
-        files, refused = self._there(entry, back=False)
+        files, refused, read = self._there(entry, back=False)
         intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=files, redo=entry.edit)
-        return self._with(self._carry_out(intent), entry, refused)
+        return self._with(self._carry_out(intent, read), entry, refused)
 
     @staticmethod
     def _with(outcome: Outcome, entry: Entry, refused: list[str]) -> Outcome:
         return Outcome(entry.edit, outcome.done, refused + outcome.refused)
 
-    def _there(self, entry: Entry, *, back: bool) -> tuple[list[FileChange], list[str]]:
+    def _there(self, entry: Entry, *, back: bool) -> tuple[list[FileChange], list[str], Read]:
         """The changes that lead to the other side of an edit, from what stands in the files now."""
-        files, refused = [], []
+        files: list[FileChange] = []
+        refused: list[str] = []
+        read: dict[str, CaptionFile | None] = {}
         for row in self.rows(entry):
             try:
                 found = self.files.read(row.file)
@@ -220,16 +227,17 @@ class TagJournal:
             other = _other_side(text or "", row, back=back)
             after = None if (row.sum_old if back else row.sum_new) == _NO_FILE else other
             files.append(FileChange(row.file, text, after))
-        return files, refused
+            read[row.file] = found
+        return files, refused, read
 
-    def _carry_out(self, intent: _Intent) -> Outcome:
+    def _carry_out(self, intent: _Intent, read: Read) -> Outcome:
         path = self.folder / f"{_INTENT}{intent.token}.json"
         done: list[FileChange] = []
         refused: list[str] = []
         if intent.files:
             atomic_write(path, msgspec.json.encode(intent))
         try:
-            self._replace(intent, done, refused, after_crash=False)
+            self._replace(intent, done, refused, read)
         except OSError:
             if intent.op is not None:  # what was done can be undone; an undo is completed by whoever opens next
                 self._append(intent, done)
@@ -242,13 +250,16 @@ class TagJournal:
         edit = self.done[-1].edit if intent.op is not None and done else intent.undo or intent.redo
         return Outcome(edit, done, refused)
 
-    def _replace(self, intent: _Intent, done: list[FileChange], refused: list[str], *, after_crash: bool) -> None:
+    def _replace(self, intent: _Intent, done: list[FileChange], refused: list[str], read: Read | None) -> None:
+        """Put every file into place; without `read`, after a crash, what is there already counts as done."""
         flushed = len(intent.files) <= _FLUSHED
-        broken_power = after_crash and intent.boot != _boot()
+        broken_power = read is None and intent.boot != _boot()
         with Writer(self.files, self.folder / "tags.part", flush=flushed) as writer:
             for change in intent.files:
                 try:
-                    found = self.files.read(change.file)
+                    found = (read or {}).get(change.file)
+                    if read is None or self.files.stamp(change.file) != (found.stamp if found else None):
+                        found = self.files.read(change.file)
                 except EngineError:
                     found = CaptionFile(text="\0", mode=0o644)  # bytes that are no text: a disk's, or somebody's
                 text = found.text if found is not None else None
@@ -296,7 +307,7 @@ class TagJournal:
             known = intent.token in self._tokens
             if not known or intent.boot != _boot():
                 done: list[FileChange] = []
-                self._replace(intent, done, [], after_crash=True)
+                self._replace(intent, done, [], None)
                 self.recovered += len(done) if not known else 0
                 if not known and (done or intent.op is None):
                     self._append(intent, done)

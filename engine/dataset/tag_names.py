@@ -6,6 +6,7 @@ Splitting and joining captions is in `captions`.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What would end a line or a file's encoding; everything else may stand in a tag."""
@@ -37,6 +38,7 @@ KAOMOJI = frozenset(
 """Tags whose underscore is no space (the taggers' own list)."""
 
 
+@lru_cache(maxsize=1 << 16)
 def key_of(tag: str, *, trimmed: bool = True) -> str:
     """The form in which spellings of a tag are equal: any case, underscores as spaces, prompt escapes undone."""
     text = tag.casefold()

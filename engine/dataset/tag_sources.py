@@ -46,13 +46,19 @@ def note(dataset: Path, op: TagOp, after: Mapping[str, str | None], before: Mapp
     sources = read_sources(dataset)
     changed = False
     for name, caption in after.items():
-        for tag in set(split_tags(caption or "")) - set(split_tags(before.get(name) or "")):
+        for tag in _tags(caption) - _tags(before.get(name)):
             known = sources.images.setdefault(name, {})
             if known.get(tag) != op.source:
                 known[tag] = op.source
                 changed = True
     if changed:
         atomic_write(_path(dataset), msgspec.json.encode(sources))
+
+
+def _tags(caption: str | None) -> set[str]:
+    text = caption or ""
+    plain = "\n" not in text and text.count(", ") == text.count(",")
+    return set(text.split(", ")) if plain else set(split_tags(text))
 
 
 def _path(dataset: Path) -> Path:

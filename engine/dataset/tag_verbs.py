@@ -63,53 +63,61 @@ def dedupe(tags: Sequence[str]) -> list[str]:
     return [tag for tag in tags if not ((key := key_of(tag)) in seen or seen.add(key))]  # type: ignore[func-returns-value]
 
 
-def _add(new: list[str], at: int) -> Change:
-    def change(before: list[str]) -> list[str]:
-        if at:
-            return _placed(before, new, at)
-        present = {key_of(tag) for tag in before}
-        return before + [tag for tag in dedupe(new) if key_of(tag) not in present]
+class _Wanted:
+    """Tags to be put somewhere, each once."""
 
-    return change
+    def __init__(self, tags: list[str]) -> None:
+        self.tags = dedupe(tags)
+        self.keys = [key_of(tag) for tag in self.tags]
+        self._set = frozenset(self.keys)
+
+    def taken(self, before: list[str]) -> tuple[list[str], list[str]]:
+        """What is left without them, and they in their order; a tag that was there keeps the spelling it had."""
+        if self._set.isdisjoint(map(key_of, before)):
+            return before, self.tags
+        spelt: dict[str, str] = {}
+        for tag in before:
+            spelt.setdefault(key_of(tag), tag)
+        rest = [tag for tag in before if key_of(tag) not in self._set]
+        return rest, [spelt.get(key, tag) for key, tag in zip(self.keys, self.tags, strict=True)]
+
+    def missing(self, before: list[str]) -> list[str]:
+        """Those that are not there."""
+        present = set(map(key_of, before))
+        return [tag for key, tag in zip(self.keys, self.tags, strict=True) if key not in present]
+
+
+def _add(new: list[str], at: int) -> Change:
+    wanted = _Wanted(new)
+    if at:
+        return lambda before: _placed(before, wanted, at)
+    return lambda before: before + missing if (missing := wanted.missing(before)) else before
 
 
 def _prepend(new: list[str], _at: int) -> Change:
-    return lambda before: _placed(before, new, 1)
+    wanted = _Wanted(new)
+    return lambda before: _placed(before, wanted, 1)
 
 
 def _append(new: list[str], _at: int) -> Change:
-    def change(before: list[str]) -> list[str]:
-        rest, own = _taken(before, new)
-        return rest + own
-
-    return change
+    wanted = _Wanted(new)
+    return lambda before: _placed(before, wanted, -1)
 
 
 def _move(tags: list[str], at: int) -> Change:
     def change(before: list[str]) -> list[str]:
-        present = {key_of(tag) for tag in before}
-        return _placed(before, [tag for tag in tags if key_of(tag) in present], at or 1)
+        present = set(map(key_of, before))
+        return _placed(before, _Wanted([tag for tag in tags if key_of(tag) in present]), at or 1)
 
     return change
 
 
-def _placed(before: list[str], new: Sequence[str], at: int) -> list[str]:
-    """`new` from place `at` on (1 is the front, -1 the end), wherever they were before."""
-    rest, own = _taken(before, new)
+def _placed(before: list[str], wanted: _Wanted, at: int) -> list[str]:
+    """The wanted from place `at` on (1 is the front, -1 the end), wherever they were before."""
+    rest, own = wanted.taken(before)
     place = at - 1 if at > 0 else len(rest) + 1 + at
     place = max(0, min(place, len(rest)))
     return rest[:place] + own + rest[place:]
-
-
-def _taken(before: list[str], new: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What is left without `new`, and `new` in its order; a tag that was there keeps the spelling it had."""
-    wanted = dedupe(new)
-    keys = {key_of(tag) for tag in wanted}
-    spelt: dict[str, str] = {}
-    for tag in before:
-        spelt.setdefault(key_of(tag), tag)
-    rest = [tag for tag in before if key_of(tag) not in keys]
-    return rest, [spelt.get(key_of(tag), tag) for tag in wanted]
 
 
 def _replace(olds: list[str], new: str) -> Change:
