@@ -22,7 +22,7 @@ from engine.protocol.tagging import ImageScores, TaggingReport, TagScore
 from engine.protocol.tags import CaptionDiff, TagOp
 from engine.tagging.contracts import find
 from engine.tagging.memory import Memory
-from engine.tagging.merge import Before, merged, taken_out
+from engine.tagging.merge import Before, left_by, merged
 from engine.tagging.pick import Picker, written
 from engine.tagging.scores import Scores, stored
 
@@ -87,7 +87,7 @@ def plan(dataset: Dataset, options: TagOptions, scores: list[Scores]) -> Planned
         _first, newline, rest = (image.caption or "").partition("\n")
         caption = join_tags(after) + newline + rest
         changes.append((image, caption))
-        left[image.name] = Before(tuple(after), taken_out(tags, known, before) - {key_of(tag) for tag in after})
+        left[image.name] = left_by(tags, after, known, before)
         was, now = {key_of(tag) for tag in tags}, {key_of(tag) for tag in after}
         added, removed = added + len(now - was), removed + len(was - now)
         if len(diffs) < DIFFS:

@@ -24,6 +24,7 @@ class _Left(msgspec.Struct, frozen=True, array_like=True):
     edit: int
     tags: list[int]
     gone: list[int] = []
+    found: list[int] = []
 
 
 class _Kept(msgspec.Struct, kw_only=True):
@@ -56,7 +57,8 @@ class Memory:
             return None
         words = self._kept.tags
         try:
-            return Before(tuple(words[tag] for tag in left.tags), frozenset(words[tag] for tag in left.gone))
+            tags, gone, found = ([words[tag] for tag in some] for some in (left.tags, left.gone, left.found))
+            return Before(tuple(tags), frozenset(gone), frozenset(found))
         except IndexError:
             return None
 
@@ -64,9 +66,9 @@ class Memory:
         """Keep what an edit left; raises EngineError `path_outside` or `dataset_unwritable`."""
         for name, before in left.items():
             records = [one for one in self._kept.images.get(name, []) if one.edit in self._done]
-            tags = [self._number(tag) for tag in before.tags]
-            gone = [self._number(tag) for tag in sorted(before.gone)]
-            self._kept.images[name] = [*records[1 - _DEPTH :], _Left(edit, tags, gone)]
+            parts = (before.tags, sorted(before.gone), sorted(before.found))
+            numbers = [[self._number(tag) for tag in part] for part in parts]
+            self._kept.images[name] = [*records[1 - _DEPTH :], _Left(edit, *numbers)]
         for part in (self.path.parent, self.path):
             if not inside(self.root, part):
                 raise EngineError("path_outside", path=printable(str(part)), root=printable(str(self.root)))

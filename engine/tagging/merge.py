@@ -14,10 +14,12 @@ from engine.protocol.tags import TagSource
 
 
 class Before(NamedTuple):
-    """What the last tagging left in a caption: all its tags, and keys of those that a person had taken out by then."""
+    """What the last tagging left in a caption: all its tags, the keys of those that a person had taken out by then, and
+    of those that were there before any tagging."""
 
     tags: tuple[str, ...]
     gone: frozenset[str] = frozenset()
+    found: frozenset[str] = frozenset()
 
 
 def merged(
@@ -36,13 +38,22 @@ def merged(
     if before is None and existing == "keep" and any(sources.get(tag) != "model" for tag in tags):
         return None
     if existing == "replace":
-        tags = [tag for tag in tags if tag in sources or (before is not None and tag not in before.tags)]
+        tags = [tag for tag in tags if tag in sources or (before is not None and key_of(tag) not in before.found)]
     out = taken_out(tags, sources, before)
     own = {key_of(tag) for tag in tags if sources.get(tag) != "model"}
     wanted = [tag for tag in picked if (key := key_of(tag)) not in own and key not in out]
     if before is None and existing == "prepend":
         return [*wanted, *_without_model(tags, sources)]
     return _updated(tags, wanted, sources)
+
+
+def left_by(
+    tags: Sequence[str], after: Sequence[str], sources: Mapping[str, TagSource], before: Before | None
+) -> Before:
+    """What a tagging that makes `after` of `tags` leaves for the next one."""
+    present = {key_of(tag) for tag in after}
+    found = before.found if before is not None else {key_of(tag) for tag in tags if tag not in sources}
+    return Before(tuple(after), taken_out(tags, sources, before) - present, frozenset(found & present))
 
 
 def taken_out(tags: Sequence[str], sources: Mapping[str, TagSource], before: Before | None) -> frozenset[str]:
