@@ -248,7 +248,7 @@ def _of_caption(image: ImageFile, params: BakeParams, trigger: str) -> Iterator[
     if not line:
         yield _finding(image, "caption_empty")
     lines = sum(bool(row.strip()) for row in image.caption.split("\n"))
-    if lines > 1:
+    if lines > 1 and not params.enable_wildcard:
         yield _finding(image, "caption_lines", count=lines)
     tokens = about_tokens(line)
     if tokens > params.max_token_length:
