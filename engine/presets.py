@@ -147,10 +147,14 @@ def _by_name(name: str, family: str) -> PresetRow:
     raise EngineError("preset_unknown", name=name, known=known)
 
 
+_CATALOGUES = frozenset({"bases.toml", "taggers.toml"})
+"""Files beside the presets that are none."""
+
+
 @functools.cache
 def _shipped() -> tuple[PresetRow, ...]:
     order = {theme: i for i, theme in enumerate(("anime", "real", "2.5d", "standard", "demo"))}
-    rows = [_load(path) for path in _files(shipped_dir()) if path.name != "bases.toml"]
+    rows = [_load(path) for path in _files(shipped_dir()) if path.name not in _CATALOGUES]
     return tuple(sorted(rows, key=lambda row: (order.get(row.theme, len(order)), row.family)))
 
 
