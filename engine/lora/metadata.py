@@ -18,19 +18,19 @@ from engine import __version__
 from engine.dataset.captions import split_tags
 from engine.dataset.plan import BakePlan, Item
 from engine.models.model import DiffusionModel
+from engine.optimizers import OPTIMIZERS, betas
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Job
 from engine.train.schedule import warmup_steps
 
 _FREQUENCY_BYTES = 256 * 1024
-
-# By the names that kohya's own runs leave, where it has the optimizer.
-_OPTIMIZERS = {
-    "AdamW": "torch.optim.adamw.AdamW",
-    "Lion": "lion_pytorch.lion_pytorch.Lion",
-    "Prodigy": "prodigyopt.prodigy.Prodigy",
-    "Adafactor": "transformers.optimization.Adafactor",
-}
+_NETWORK_ARGUMENTS = (
+    "rank_dropout",
+    "module_dropout",
+    "loraplus_lr_ratio",
+    "loraplus_unet_lr_ratio",
+    "loraplus_text_encoder_lr_ratio",
+)
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +68,8 @@ def _run(job: Job, plan: BakePlan, precision: str, moment: Moment) -> dict[str, 
         "ss_num_validation_images": len(plan.validation),
         "ss_learning_rate": p.unet_lr,
         "ss_unet_lr": p.unet_lr,
-        "ss_text_encoder_lr": p.text_encoder_lr,
-        "ss_optimizer": f"{_OPTIMIZERS[p.optimizer]}(weight_decay={p.weight_decay:g})",
+        "ss_text_encoder_lr": p.text_encoder_lr if p.text_encoder2_lr < 0 else list(p.text_encoder_lrs),
+        "ss_optimizer": _optimizer(p),
         "ss_lr_scheduler": p.lr_scheduler,
         "ss_lr_warmup_steps": warmup_steps(p, plan.optimizer_steps),
         "ss_max_grad_norm": p.max_grad_norm,
@@ -83,9 +83,19 @@ def _run(job: Job, plan: BakePlan, precision: str, moment: Moment) -> dict[str, 
     }
 
 
+def _optimizer(p: BakeParams) -> str:
+    """The class and what it was given, as kohya writes them; what was left to the optimizer is left out."""
+    given = [f"weight_decay={p.weight_decay:g}"]
+    given += [f"betas={betas(p)}"] if p.beta1 or p.beta2 else []
+    given += [f"eps={p.optimizer_eps:g}"] if p.optimizer_eps else []
+    if p.optimizer == "Prodigy":
+        given += [f"d_coef={p.d_coef:g}", f"d0={p.d0:g}"]
+    return f"{OPTIMIZERS[p.optimizer].kohya}({','.join(given)})"
+
+
 def _network(p: BakeParams) -> dict[str, Any]:
     arguments: dict[str, Any] = {"conv_dim": p.conv_dim, "conv_alpha": p.conv_alpha} if p.conv_dim else {}
-    arguments |= {name: share for name in ("rank_dropout", "module_dropout") if (share := getattr(p, name))}
+    arguments |= {name: share for name in _NETWORK_ARGUMENTS if (share := getattr(p, name))}
     if p.use_dora:
         # kohya's own network has no DoRA; with these arguments LyCORIS makes and reads the same file.
         arguments |= {"algo": "locon", "dora_wd": True, "wd_on_output": False}
@@ -127,18 +137,18 @@ def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
 def _loss(p: BakeParams) -> dict[str, Any]:
     return {
         "ss_noise_offset": p.noise_offset or None,
-        "ss_noise_offset_random_strength": False,
-        "ss_adaptive_noise_scale": None,
+        "ss_noise_offset_random_strength": p.noise_offset_random_strength,
+        "ss_adaptive_noise_scale": p.adaptive_noise_scale or None,
         "ss_multires_noise_iterations": p.multires_noise_iterations or None,
         "ss_multires_noise_discount": p.multires_noise_discount,
         "ss_min_snr_gamma": p.min_snr_gamma or None,
-        "ss_ip_noise_gamma": None,
-        "ss_ip_noise_gamma_random_strength": False,
-        "ss_debiased_estimation": False,
-        "ss_loss_type": "l2",
-        "ss_huber_schedule": "snr",
-        "ss_huber_scale": 1.0,
-        "ss_huber_c": 0.1,
+        "ss_ip_noise_gamma": p.ip_noise_gamma or None,
+        "ss_ip_noise_gamma_random_strength": p.ip_noise_gamma_random_strength,
+        "ss_debiased_estimation": p.debiased_estimation,
+        "ss_loss_type": p.loss_type,
+        "ss_huber_schedule": p.huber_schedule,
+        "ss_huber_scale": p.huber_scale,
+        "ss_huber_c": p.huber_c,
         "ss_prior_loss_weight": p.prior_loss_weight,
     }
 

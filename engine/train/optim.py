@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.lora.inject import LoraModule, Network
-from engine.optimizers import check_installed
+from engine.optimizers import betas, check_installed
 from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
 from engine.train.lion import Lion
@@ -29,21 +29,22 @@ def make_optimizer(network: Network, params: BakeParams) -> torch.optim.Optimize
     """
     groups = groups_of(network, params)
     options: dict[str, Any] = {"lr": 0.0, "weight_decay": params.weight_decay}
+    eps = params.optimizer_eps or 1e-8
     match params.optimizer:
         case "AdamW":
-            return torch.optim.AdamW(groups, fused=True, **options, **_betas(params, 0.9, 0.999), **_eps(params))
+            return torch.optim.AdamW(groups, fused=True, **options, betas=betas(params), eps=eps)
         case "AdamW8bit":
             check_installed(params.optimizer)
             if groups[0]["params"][0].device.type != "cuda":
                 raise EngineError("optimizer_gpu", name=params.optimizer)
             kind = import_module("bitsandbytes.optim").AdamW8bit
-            made: torch.optim.Optimizer = kind(groups, **options, **_betas(params, 0.9, 0.999), **_eps(params))
+            made: torch.optim.Optimizer = kind(groups, **options, betas=betas(params), eps=eps)
             return made
         case "Lion":
-            return Lion(groups, **options, **_betas(params, 0.9, 0.99))
+            return Lion(groups, **options, betas=betas(params))
         case "Prodigy":
             own = {"d_coef": params.d_coef, "d0": params.d0}
-            return Prodigy(groups, **options, **own, **_betas(params, 0.9, 0.999), **_eps(params))
+            return Prodigy(groups, **options, **own, betas=betas(params), eps=eps)
         case "Adafactor":
             from transformers.optimization import Adafactor
 
@@ -76,14 +77,6 @@ def _rate(module: LoraModule, params: BakeParams) -> tuple[str, float, float]:
     second = module.target.key.startswith(SECOND_ENCODER)
     name = "text_encoder_2" if second else "text_encoder"
     return name, params.text_encoder_lrs[second], ratio
-
-
-def _betas(params: BakeParams, first: float, second: float) -> dict[str, Any]:
-    return {"betas": (params.beta1 or first, params.beta2 or second)}
-
-
-def _eps(params: BakeParams) -> dict[str, Any]:
-    return {"eps": params.optimizer_eps or 1e-8}
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> dict[str, float]:
