@@ -3,4 +3,8 @@
 Knows no widget; the terminal package imports only `engine.protocol` from here.
 """
 
+from engine import libraries
+
 __version__ = "0.1.0"
+
+libraries.install()

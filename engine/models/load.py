@@ -12,6 +12,7 @@ from typing import cast
 
 import torch
 
+from engine.libraries import importing
 from engine.models.model import DiffusionModel, Source
 from engine.models.sniff import sniff, weights_of
 from engine.models.vocabulary import find_vocabulary
@@ -35,7 +36,8 @@ def load_model(
     vocabulary = find_vocabulary(path) if found.layout == "file" else None
     _silence()
     try:
-        family = importlib.import_module(f"engine.models.families.{found.family}")
+        with importing():
+            family = importlib.import_module(f"engine.models.families.{found.family}")
         if vocabulary is not None:
             model = cast(DiffusionModel, family.load_file(Source(path, device, dtype, {}), vocabulary))
         else:
