@@ -73,6 +73,7 @@ def _written(value: object) -> str:
 
 IDLE: dict[str, Why] = {
     "clip_skip": lambda _, setting: "SDXL" if setting.family == "sdxl" else "",
+    "conv_dim": _without("unet_lr"),
     "conv_alpha": _without("conv_dim"),
     "multires_noise_discount": _without("multires_noise_iterations"),
     "keep_tokens": lambda p, _: (
@@ -97,7 +98,10 @@ IDLE: dict[str, Why] = {
     "v_pred_like_loss": _unpredicted("epsilon"),
     "huber_schedule": _unless("loss_type", "huber", "smooth_l1"),
     "huber_c": _unless("loss_type", "huber", "smooth_l1"),
-    "huber_scale": _unless("loss_type", "huber", "smooth_l1"),
+    "huber_scale": lambda p, setting: (
+        _unless("loss_type", "huber", "smooth_l1")(p, setting)
+        or ("huber_schedule = snr, kohya_compat = true" if p.kohya_compat and p.huber_schedule == "snr" else "")
+    ),
     "mask_dir": _without("masked_loss", False),
     "lr_scheduler_cycles": _unless("lr_scheduler", "cosine_with_restarts"),
     "prior_loss_weight": lambda _, setting: "" if setting.reg else "reg = none",
