@@ -94,7 +94,8 @@ class _Run:
         tail = self.tail.refresh()
         state, error = self._state(ticket, boot)
         live = state in ("running", "paused", "stopping")
-        plan, step = tail.plan, tail.step
+        plan, step, tagging = tail.plan, tail.step, tail.tagging
+        eta = tagging.eta_s if tagging is not None else step.eta_s if step else None
         return RunRow(
             id=self.run.id,
             name=job.name,
@@ -105,11 +106,11 @@ class _Run:
             dataset=job.dataset,
             base=job.base,
             epoch=tail.epoch,
-            epochs=plan.epochs if plan else job.params.epochs,
-            step=tail.done_steps,
-            steps=plan.steps if plan else 0,
+            epochs=plan.epochs if plan else job.params.epochs if job.kind != "tag" else 0,
+            step=tagging.done if tagging is not None else tail.done_steps,
+            steps=tagging.total if tagging is not None else plan.steps if plan else 0,
             phase=tail.phase if live else "",
-            eta_s=step.eta_s if live and step else None,
+            eta_s=eta if live else None,
             loss=step.loss if step else None,
             finished=tail.finished.t if tail.finished and state in ("done", "stopped", "failed") else None,
             error=error,

@@ -33,6 +33,7 @@ class Tail:
         self.done_steps = 0
         self.epoch = 0
         self.phase = ""
+        self.tagging: events.Progress | None = None
         self.boot = ""
         self.t = 0.0
         self.events = 0
@@ -80,6 +81,8 @@ class Tail:
                 self.step, self.done_steps, self.epoch, self.paused = event, event.step, event.epoch, False
                 # In a long journal the phase itself may lie before the part that is read.
                 self.phase = "train"
+            case events.Progress(phase="tag"):
+                self.tagging, self.phase = event, "tag"
             case events.Checkpoint():
                 self.done_steps, self.epoch = event.step, event.epoch
             case events.Paused():

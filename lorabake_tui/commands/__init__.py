@@ -36,6 +36,8 @@ TABLE: dict[str, Command] = {
     "bake": Command("bake", GROUPS[0], N_("Bake a LoRA from a dataset and follow it.")),
     "estimate": Command("estimate", GROUPS[0], N_("Tell how many steps a bake will take, before it starts.")),
     "check": Command("check", GROUPS[1], N_("Find what is wrong with a dataset, and fix what can be fixed safely.")),
+    "tag": Command("tag", GROUPS[1], N_("Let taggers write the captions of a dataset, or move their thresholds.")),
+    "tags": Command("tags", GROUPS[1], N_("List, add, remove, replace and sort tags, with undo and a preview.")),
     "crop": Command("crop", GROUPS[1], N_("Crop all images to one shape, without touching the files.")),
     "add": Command("files", GROUPS[1], N_("Take images, folders and zip archives into a dataset.")),
     "remove": Command("files", GROUPS[1], N_("Put images into the dataset's trash.")),

@@ -26,10 +26,12 @@ _GOING = LIVE_STATES | WAITING_STATES
 class Follower:
     """One run, watched: `run` a coroutine function that ends in `until_end`."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._json = as_json
+    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
+        """With `quiet` nothing of the run is printed but its failure."""
+        self._as_json = as_json
+        self._json = as_json and not quiet
         self._pushes: asyncio.Queue[Push | None] = asyncio.Queue()
-        self._lines = None if as_json else Lines(live=steerable(sys.stdout))
+        self._lines = None if as_json or quiet else Lines(live=steerable(sys.stdout))
         self.row: RunRow | None = None
         self._fold = RunFold("")
         self._caught_up = False
@@ -63,7 +65,7 @@ class Follower:
     def run(self, work: Callable[[EngineClient], Awaitable[int]]) -> int:
         """Connect and do `work`, which ends in `until_end`; ctrl+c says goodbye."""
         try:
-            return converse(work, as_json=self._json, on_push=self.push, on_lost=self.lost)
+            return converse(work, as_json=self._as_json, on_push=self.push, on_lost=self.lost)
         except KeyboardInterrupt:
             return self._farewell()
 
@@ -138,7 +140,10 @@ class Follower:
         code = {"done": OK, "stopped": INTERRUPTED, "cancelled": INTERRUPTED}.get(reason, FAILED)
         if self._lines is not None:
             self._lines.clear()
-            if reason in ("done", "stopped"):
+            if reason in ("done", "stopped") and row.kind == "tag":
+                told_time = f" · {duration(finished.seconds)}" if finished is not None and finished.seconds else ""
+                print(plain(f"{_('done') if reason == 'done' else _('stopped')}: {row.name or row.id}{told_time}"))
+            elif reason in ("done", "stopped"):
                 print(_ending(reason, row.name or row.id, view.epoch, view.step, finished))
                 if finished is not None and finished.hint is not None:
                     print(plain(" ".join(told(finished.hint))))

@@ -22,6 +22,7 @@ from engine.protocol.events import (
     Progress,
     Resumed,
     Step,
+    Tagged,
     Validation,
     Warning,
 )
@@ -29,7 +30,7 @@ from lorabake_tui.commands.text import duration, paint, size
 from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.store.run import RunFold, RunView
 from lorabake_tui.widgets.plain import clip, plain
-from lorabake_tui.widgets.states import PHASES
+from lorabake_tui.widgets.states import PHASES, tagged
 
 _REDRAW_SECONDS = 0.2
 _BAR = 24
@@ -68,6 +69,8 @@ class Lines:
                 self._preview(event, fold.view())
             case Validation() if event.loss is not None:
                 self.say(_("epoch {epoch}: validation loss {loss:.4f}").format(epoch=event.epoch, loss=event.loss))
+            case Tagged():
+                self.say(tagged(event))
             case Warning():
                 note = ErrorInfo(code=event.code, message=event.message, hint=event.hint, args=event.args)
                 message, hint = told(note)
@@ -112,7 +115,8 @@ class Lines:
             return
         tenth = event.done * 10 // event.total
         if tenth != self._tenth:
-            self.say(f"{_(PHASES.get(event.phase, event.phase))}  {event.done}/{event.total}")
+            words = [f"{_(PHASES.get(event.phase, event.phase))}  {event.done}/{event.total}", *_speed(event)]
+            self.say(" · ".join(words))
         self._tenth = tenth if event.done < event.total else -1
 
     def _step(self, event: Step, fold: RunFold) -> None:
@@ -141,6 +145,7 @@ class Lines:
             progress = view.progress
             done, total = (progress.done, progress.total) if progress is not None else (0, 0)
             facts = [_(PHASES.get(view.phase, view.phase)), *([f"{done}/{total}"] if total else [])]
+            facts += _speed(progress)
         filled = _BAR * done // total if total else 0
         bar = "━" * filled + "─" * (_BAR - filled)
         width = shutil.get_terminal_size((80, 24)).columns - 1
@@ -149,8 +154,19 @@ class Lines:
         self._shown = True
 
 
+def _speed(progress: Progress | None) -> list[str]:
+    if progress is None or progress.per_s is None:
+        return []
+    facts = [_("{rate} images/s").format(rate=f"{progress.per_s:.1f}")]
+    if progress.eta_s is not None and progress.done < progress.total:
+        facts.append(_("{time} left").format(time=duration(progress.eta_s)))
+    return facts
+
+
 def plan_line(plan: Plan) -> str:
     """What a bake is going to do, in one line."""
+    if plan.batch and not plan.epochs:
+        return _tagging_line(plan)
     parts = [
         ngettext("{n} image", "{n} images", plan.images).format(n=plan.images),
         _("{n} image views").format(n=plan.image_views),
@@ -159,6 +175,17 @@ def plan_line(plan: Plan) -> str:
         " ".join(part for part in (plan.device, plan.precision) if part),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _tagging_line(plan: Plan) -> str:
+    """What a tagger is going to do, and on what."""
+    parts = [
+        plan.base,
+        ngettext("{n} image", "{n} images", plan.images).format(n=plan.images),
+        _("on the processor (CPU)") if plan.device == "CPU" else _("on {device}").format(device=plan.device),
+        _("{n} at once").format(n=plan.batch),
+    ]
+    return " · ".join(parts)
 
 
 def _facts(view: RunView) -> list[str]:

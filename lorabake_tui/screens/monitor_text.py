@@ -15,6 +15,7 @@ from engine.protocol.events import (
     Paused,
     Phase,
     Resumed,
+    Tagged,
     Warning,
 )
 from engine.protocol.records import DeviceSample, RunRow
@@ -86,6 +87,8 @@ def head_facts(state: str, view: RunView) -> list[Fact]:
 def speed_facts(view: RunView, now: float) -> list[Fact]:
     """Loss, time left and spent, learning rate, speed."""
     last = view.last
+    if view.progress is not None and view.progress.phase == "tag":
+        return _tagging_facts(view, now)
     if last is None:
         return [Fact(_("spent"), duration(view.seconds_spent(now)))] if view.started is not None else []
     left = view.seconds_left(now)
@@ -108,6 +111,16 @@ def speed_facts(view: RunView, now: float) -> list[Fact]:
     return facts
 
 
+def _tagging_facts(view: RunView, now: float) -> list[Fact]:
+    progress = view.progress
+    facts = [Fact(_("spent"), duration(view.seconds_spent(now)))]
+    if progress is not None and progress.eta_s is not None:
+        facts.insert(0, Fact(_("left"), duration(max(0.0, progress.eta_s - max(0.0, now - progress.t))), "key"))
+    if progress is not None and progress.per_s is not None:
+        facts.append(Fact("", _("{rate} images/s").format(rate=rate(progress.per_s))))
+    return facts
+
+
 def plan_facts(row: RunRow | None, view: RunView) -> list[Fact]:
     """What is being baked, on what, from how much."""
     plan = view.plan
@@ -116,11 +129,18 @@ def plan_facts(row: RunRow | None, view: RunView) -> list[Fact]:
         facts.append(Fact(_("dataset"), PurePosixPath(row.dataset).name))
     if plan.images:
         facts.append(Fact("", ngettext("{n} image", "{n} images", plan.images).format(n=plan.images)))
-        facts.append(Fact("", _("{n} image views").format(n=plan.image_views)))
-    if plan.base or (row is not None and row.base):
+        if plan.image_views:
+            facts.append(Fact("", _("{n} image views").format(n=plan.image_views)))
+    if row is not None and row.kind == "tag":
+        facts.append(Fact(_("tagger"), plan.base or row.base))
+    elif plan.base or (row is not None and row.base):
         facts.append(Fact(_("base"), plan.base or (row.base if row is not None else "")))
     if plan.device:
-        facts.append(Fact(_("on"), " ".join(part for part in (plan.device, plan.precision) if part)))
+        # A tagger on the processor takes many times as long as on a GPU, and libraries fall back to it in silence.
+        tone = "warn" if row is not None and row.kind == "tag" and plan.device == "CPU" else ""
+        facts.append(Fact(_("on"), " ".join(part for part in (plan.device, plan.precision) if part), tone))
+    if plan.batch:
+        facts.append(Fact(_("batch"), str(plan.batch)))
     if plan.trainable_parameters:
         facts.append(Fact("", _("{n} M parameters").format(n=f"{plan.trainable_parameters / 1e6:.1f}")))
     return facts
@@ -183,6 +203,8 @@ def notice(state: str, row: RunRow | None, view: RunView, asked: str, now: float
 
 
 def _done(view: RunView) -> str:
+    if view.tagged is not None:
+        return f"{states.tagged(view.tagged)} · " + _("{key} shows the tags").format(key=_key("app.tags"))
     files = ngettext("{n} finished epoch", "{n} finished epochs", len(view.epochs)).format(n=len(view.epochs))
     ending = files + " · " + _("{key} compares them").format(key=_key("app.results"))
     return f"{ending}\n{told(view.finished.hint)[0]}" if view.finished and view.finished.hint else ending
@@ -215,6 +237,8 @@ def _words(event: Event) -> str:
         case Checkpoint(kind="epoch"):
             name = PurePosixPath(event.path).name
             return _("epoch {epoch}: {file}").format(epoch=event.epoch, file=name)
+        case Tagged():
+            return states.tagged(event)
         case Warning():
             info = ErrorInfo(code=event.code, message=event.message, hint=event.hint, args=event.args)
             return " ".join(part for part in told(info) if part)

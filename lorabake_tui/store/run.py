@@ -80,8 +80,13 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fraction(self) -> float:
-        """How much of the bake's steps is taken, 0 to 1; 0 while their number is unknown."""
-        return min(1.0, self.step / self.plan.steps) if self.plan.steps else 0.0
+        """How much of the bake's steps is taken, or of the images tagged, 0 to 1; 0 while their number is unknown."""
+        if self.plan.steps:
+            return min(1.0, self.step / self.plan.steps)
+        progress = self.progress
+        if progress is not None and progress.phase == "tag" and progress.total:
+            return min(1.0, progress.done / progress.total)
+        return 1.0 if self.tagged is not None else 0.0
 
     @property
     def images_s(self) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lorabake_tui.i18n import N_, _
+from engine.protocol.events import Tagged
+from lorabake_tui.i18n import N_, _, ngettext
 
 
 class Look(NamedTuple):
@@ -43,10 +44,26 @@ PHASES: dict[str, str] = {
 }
 """Phase of a run → what the worker does in it, to be translated."""
 
+KINDS = (N_("bake"), N_("tag"))
+"""Kinds of jobs that a person starts, to be translated."""
+
 GOING = frozenset({"queued", "held", "starting", "running", "paused", "stopping"})
 """States of a run that may still bring something."""
 GOES_ON = frozenset({"held", "stopped", "failed", "cancelled"})
 """States that `resume` leads out of, besides paused."""
+
+
+def tagged(event: Tagged) -> str:
+    """What a tagging came to, in one line."""
+    parts = [
+        ngettext("{n} caption written", "{n} captions written", event.changed).format(n=event.changed),
+        _("+{added} −{removed} tags").format(added=event.added, removed=event.removed),
+    ]
+    if event.kept:
+        parts.append(ngettext("{n} left as it was", "{n} left as they were", event.kept).format(n=event.kept))
+    if event.failed:
+        parts.append(ngettext("{n} image unreadable", "{n} images unreadable", event.failed).format(n=event.failed))
+    return " · ".join(parts)
 
 
 def look(state: str) -> Look:
