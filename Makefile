@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup run demo test lint bench locale schema demo-models clean
+.PHONY: help setup run demo test exact lint bench locale schema demo-models clean
 
 help:
 	@echo "make demo    bake the sample dataset on the embedded base model"
 	@echo "make run     open the app"
 	@echo "make test    run the test suite"
+	@echo "make exact   every cell of the matrix of interrupted bakes: hours"
 	@echo "make lint    ruff, mypy, import walls"
 	@echo "make bench   timings, side by side"
 	@echo "make setup   only install into .venv"
@@ -30,6 +31,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+exact: $(STAMP)
+	$(BIN)/python -m pytest --full tests/train/test_exactness_matrix.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
