@@ -78,6 +78,8 @@ class Index:
         self._numbers: dict[str, NDArray[np.float64]] = {}
         self._tokens: dict[str, int] = {}
         self._folded: list[str] = []
+        self.kept: dict[str, Any] = {}
+        """What others worked out of the tags; forgotten when they change."""
         self._remembered: OrderedDict[object, Mask] = OrderedDict()
         self._doubles: frozenset[str] | None = None
         self._build(dataset.images)
@@ -166,6 +168,7 @@ class Index:
     def _forget(self) -> None:
         self._numbers.clear()
         self._remembered.clear()
+        self.kept.clear()
 
     # -- asking -----------------------------------------------------------------------------------------------
 

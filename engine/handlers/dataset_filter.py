@@ -57,8 +57,19 @@ def dataset_keep_filter(context: Context, params: KeepFilter) -> Filters:
 
 
 def facts(context: Context, dataset: Dataset) -> Facts:
-    """What a search may ask about besides the rows: the findings of the last check."""
+    """What a search may ask about besides the rows: the taggers' scores and the findings of the last check."""
     from engine.dataset.query_index import Facts
+    from engine.tagging.scores import stored
+
+    def scores(tag: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for tagger in stored(dataset.path):
+            for name, score in tagger.of_tag(tag).items():
+                found[name] = max(score, found.get(name, 0.0))
+        return found
+
+    def scored() -> set[str]:
+        return {name for tagger in stored(dataset.path) for name in tagger.scored()}
 
     warnings: dict[str, set[str]] = {}
     doubles: set[str] = set()
@@ -66,4 +77,4 @@ def facts(context: Context, dataset: Dataset) -> Facts:
         warnings.setdefault(finding.file, set()).add(finding.code)
         if finding.code in ("image_duplicate", "image_similar") and not finding.reg:
             doubles.update((finding.file, finding.args.get("other", "")))
-    return Facts(warnings=warnings, duplicates=doubles)
+    return Facts(scores=scores, scored=scored, warnings=warnings, duplicates=doubles)

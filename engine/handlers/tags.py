@@ -11,6 +11,7 @@ from engine.handlers.dataset_filter import facts
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import PathParams
 from engine.protocol.tags import (
+    BindParams,
     CaptionDiff,
     EditHistory,
     EditParams,
@@ -70,6 +71,22 @@ def tags_replay(context: Context, params: ReplayParams) -> TagReport:
         report = TagReport(path=params.path, title="", scope=len(first), changed=len(diffs), failed=failed[:_FAILED])
         return msgspec.structs.replace(report, diffs=diffs[: params.diffs])
     return _report(context, params.path, done, params.diffs, scope=len(first))
+
+
+def tags_bind(context: Context, params: BindParams) -> TagReport:
+    """Remember what is bound to a trigger word, and make the captions so."""
+    from engine.dataset.tag_edit import Done, carry_out
+    from engine.dataset.tag_traits import bind_plan, remember
+
+    dataset = context.datasets.get(params.path)
+    planned = bind_plan(dataset, params.trigger, params.verdicts)
+    if params.dry_run:
+        return _preview(dataset, planned, 3)
+    done = carry_out(dataset, planned) if params.apply else Done(0, "", {}, [], [])
+    if not params.apply:
+        planned = planned._replace(changes=[])
+    remember(dataset.path, params.trigger, params.verdicts, planned, set(done.captions))
+    return _report(context, params.path, done, 3, scope=planned.scope)
 
 
 def tags_undo(context: Context, params: StepParams) -> TagReport:

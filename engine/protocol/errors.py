@@ -80,6 +80,9 @@ SENTENCES: dict[str, Sentence] = {
     # tags
     "tags_missing": Sentence("{verb} needs at least one tag.", "Name the tags, separated by commas."),
     "edit_nothing": Sentence("There is nothing to {verb} in {path}.", "The journal of tag edits is at its end."),
+    "vocabulary_unreadable": Sentence(
+        "The vocabulary {path} cannot be read: {reason}.", "It is a CSV file with name, category, count and aliases."
+    ),
     "edits_unreadable": Sentence(
         "{path} is no journal of tag edits: {reason}.", "Each line is an edit such as {example}."
     ),

@@ -94,11 +94,18 @@ class DatasetPage(Record, frozen=True):
 
 
 class TagCount(Record, frozen=True):
-    """How many images of a dataset carry a tag, and which rank it takes on average (0 = first)."""
+    """How many images carry a tag, and which rank it takes on average (0 = first). Where a filter chose the images,
+    `total` is the count in the whole dataset. `score` is the mean of what a tagger said where it is; `manual`, `model`
+    and `rule` say who put it how often, the rest came with the files."""
 
     tag: str
     count: int
     mean_rank: float = 0.0
+    total: int = 0
+    score: float | None = None
+    manual: int = 0
+    model: int = 0
+    rule: int = 0
 
 
 class TagTable(Record, frozen=True):

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from engine.protocol.errors import ErrorInfo
+from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.records import Finding, ImageRow, Record
 
 Verb = Literal["add", "remove", "replace", "prepend", "append", "move", "sort", "dedupe", "write", "tag"]
@@ -111,3 +111,90 @@ class EditHistory(Record, frozen=True):
     path: str
     edits: list[EditRow]
     notice: ErrorInfo | None = None
+
+
+class SuggestTags(msgspec.Struct, frozen=True, kw_only=True):
+    """Tags that begin like `text`, or hold it, or are almost it: those of the dataset, of the taggers that scored it,
+    and of vocabularies in danbooru's format (`name,category,count,"aliases"`) in LoRABake's home."""
+
+    path: str
+    text: str
+    limit: int = 9
+
+
+class TraitsParams(msgspec.Struct, frozen=True, kw_only=True):
+    """The traits that may be bound to a trigger word, over the images that carry it (all, when it is "")."""
+
+    path: str
+    trigger: str = ""
+
+
+Verdict = Literal["bind", "keep", ""]
+"""Whether a trait is taken out of the captions so that the trigger word comes to mean it; "" is undecided."""
+
+
+class Trait(Record, frozen=True):
+    """A tag by how many of the trigger's images carry it, what was decided, and what would be proposed."""
+
+    tag: str
+    count: int
+    verdict: Verdict = ""
+    proposed: Verdict = ""
+
+
+class Traits(Record, frozen=True):
+    """Traits by falling frequency, and three images' captions as they would be with these verdicts."""
+
+    path: str
+    trigger: str
+    images: int
+    traits: list[Trait] = []
+    samples: list[CaptionDiff] = []
+
+
+class BindParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Remember verdicts (tag → verdict) for a trigger word; with `apply`, take bound tags out of its images' captions,
+    and give those that are no longer bound back to the images that had them."""
+
+    path: str
+    trigger: str
+    verdicts: dict[str, Verdict]
+    apply: bool = True
+    dry_run: bool = False
+
+
+def ops_of(lines: list[str]) -> list[TagOp]:
+    """The operations of a journal or of a hand-written list, one JSON object a line; what was undone is left out.
+
+    Raises EngineError `edits_unreadable`.
+    """
+    ops: list[TagOp] = []
+    undone: list[TagOp] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = msgspec.json.decode(line, type=_Line)
+            op = found.op if found.op is not None else msgspec.json.decode(line, type=TagOp) if not found.step else None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise EngineError(
+                "edits_unreadable", path=f"line {number}", reason=error, example='{"verb":"add","tags":["solo"]}'
+            ) from None
+        if found.undo and ops:
+            undone.append(ops.pop())
+        elif found.redo and undone:
+            ops.append(undone.pop())
+        elif op is not None:
+            ops.append(op)
+            undone.clear()
+    return ops
+
+
+class _Line(msgspec.Struct):
+    op: TagOp | None = None
+    undo: int = 0
+    redo: int = 0
+
+    @property
+    def step(self) -> bool:
+        return bool(self.undo or self.redo)

@@ -21,6 +21,15 @@ OK, FAILED, USAGE, CANNOT_START, INTERRUPTED = 0, 1, 2, 3, 130
 _MISTYPED = frozenset(
     {
         "fix_unknown",
+        "filter_unclosed",
+        "filter_expected",
+        "filter_field",
+        "filter_value",
+        "filter_regex",
+        "filter_slow",
+        "filter_long",
+        "tags_missing",
+        "edits_unreadable",
         "param_unknown",
         "param_invalid",
         "params_unreadable",
@@ -60,6 +69,7 @@ _NO_START = frozenset(
         "mask_folder",
         "validation_trained",
         "undo_nothing",
+        "edit_nothing",
         "crop_none",
         "export_inside",
         "export_exists",

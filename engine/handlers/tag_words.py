@@ -1,0 +1,90 @@
+"""Tags as words for the viewer: the table of a dataset, suggestions while typing, traits of a trigger word."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.handlers import Context
+from engine.handlers.dataset_filter import facts
+from engine.home import home
+from engine.protocol.errors import EngineError
+from engine.protocol.messages import FilterParams
+from engine.protocol.records import Suggestion, Suggestions, TagTable
+from engine.protocol.tags import SuggestTags, Traits, TraitsParams
+
+if TYPE_CHECKING:
+    from engine.dataset.vocabulary import Vocabulary
+
+_lock = threading.Lock()
+_read: dict[tuple[Path, int], Vocabulary] = {}
+
+
+def tags_table(context: Context, params: FilterParams) -> TagTable:
+    """All tags of the images a filter finds, with counts, scores and sources."""
+    from engine.dataset.tags import tag_table
+    from engine.tagging.scores import stored
+
+    dataset = context.datasets.get(params.path)
+    asked = facts(context, dataset)
+    chosen: set[str] | None = None
+    if params.text.strip():
+        with context.indexes.of(dataset) as index:
+            mask = index.find(params.text, asked)
+        chosen = {image.name for image, found in zip(dataset.images, mask, strict=True) if found}
+    return tag_table(dataset, chosen, asked.scores if any(True for _ in stored(dataset.path)) else None)
+
+
+def tags_suggest(context: Context, params: SuggestTags) -> Suggestions:
+    """Tags that fit what is typed: the dataset's own first, then those of vocabularies."""
+    from engine.dataset.tag_names import key_of
+    from engine.dataset.vocabulary import Vocabulary, Word
+
+    dataset = context.datasets.get(params.path)
+    with context.indexes.of(dataset) as index:
+        own: Vocabulary | None = index.kept.get("vocabulary")
+        if own is None:
+            own = Vocabulary((Word(tag, count, ""), ()) for tag, count in index.counts().items())
+            index.kept["vocabulary"] = own
+    rows: list[Suggestion] = []
+    seen: set[str] = set()
+    ranked = [(rank, place, word) for place, (word, rank) in enumerate(own.find(params.text, params.limit))]
+    for vocabulary in _vocabularies(dataset.path):
+        ranked += [(rank, 1000 + n, word) for n, (word, rank) in enumerate(vocabulary.find(params.text, params.limit))]
+    # A slip of the finger on a tag of one's own is likelier than a rare word that holds the letters.
+    for _rank, _place, word in sorted(ranked, key=lambda row: (row[0] if row[1] < 1000 else row[0] + 0.5, row[1])):
+        if key_of(word.tag) not in seen:
+            seen.add(key_of(word.tag))
+            rows.append(Suggestion(text=word.tag, shown=word.tag, count=word.count, note=word.source))
+    return Suggestions(start=0, end=len(params.text), rows=rows[: params.limit])
+
+
+def tags_traits(context: Context, params: TraitsParams) -> Traits:
+    """What may be bound to a trigger word."""
+    from engine.dataset.tag_traits import traits
+
+    return traits(context.datasets.get(params.path), params.trigger)
+
+
+def _vocabularies(root: Path) -> list[Vocabulary]:
+    """Those of the taggers that scored a dataset, and the home's `vocabularies/*.csv`; read again when they change."""
+    from engine.dataset.vocabulary import Vocabulary, Word, read_csv
+    from engine.tagging.scores import stored
+
+    found = []
+    with _lock:
+        for tagger in stored(root):
+            key = (tagger.path, len(tagger.labels))
+            if key not in _read:
+                _read[key] = Vocabulary((Word(label.name, 0, tagger.tagger), ()) for label in tagger.labels)
+            found.append(_read[key])
+        for path in sorted((home() / "vocabularies").glob("*.csv")):
+            try:
+                key = (path, path.stat().st_mtime_ns)
+                if key not in _read:
+                    _read[key] = Vocabulary(read_csv(path))
+            except (OSError, EngineError):
+                continue
+            found.append(_read[key])
+    return found
