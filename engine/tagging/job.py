@@ -97,13 +97,13 @@ class _Tagging:
         )
 
     def _run(self, session: Session, kept: Scores, images: list[ImageFile], *, done: int, total: int) -> None:
-        start = told = saved = time.monotonic()
-        first = done
+        start = saved = time.monotonic()
+        told, first = 0.0, done
         self._tell(done, total)
         feed = prepared(images, session)
         try:
             for batch in _batches(feed, session):
-                self._stop_or_wait()
+                self._stop_or_wait(kept)
                 self._fail(one.problem for one in batch)
                 self.failed.update(one.image.name for one in batch if one.pixels is None)
                 good = [one for one in batch if one.pixels is not None]
@@ -123,9 +123,10 @@ class _Tagging:
         finally:
             feed.close()
 
-    def _stop_or_wait(self) -> None:
+    def _stop_or_wait(self, kept: Scores) -> None:
         self.control.check()
         if self.control.wants("pause"):
+            kept.save()
             self.journal.emit(events.Paused, step=0)
             self.control.hold()
             self.journal.emit(events.Resumed, step=0)
