@@ -108,7 +108,7 @@ REVIEW: tuple[Action, ...] = (
         N_("Take the next face, or what stands out, or the middle."),
         palette=False,
     ),
-    Action("review.size", "b", N_("Size"), N_("Crop to the next usual size of the base."), palette=False),
+    Action("review.shape", "b", N_("Shape"), N_("Crop to the next usual size of the base."), palette=False),
     Action("review.whole", "x", N_("No crop"), N_("Let the whole picture train, or crop it again."), palette=False),
     Action("review.undo", "u", N_("Undo"), N_("Put back the crop as it was when it came up."), palette=False),
     Action("review.next", "n,pagedown", N_("Next"), N_("Show the next picture."), palette=False),

@@ -93,9 +93,6 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
             self.bench.tell_error(notice)
         self.changed(report.cropped)
         await self.bench.reloaded()
-        self.bench.tell(
-            _("{count} of {all} images are cropped; C reviews them.").format(count=report.cropped, all=report.images)
-        )
         await self._review(set(names))
 
     @work(exit_on_error=False, group="dialog")

@@ -15,12 +15,13 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.timer import Timer
 
-from engine.protocol.datasets import CROP_SIZES, RowsReport, SetCrop, Suggestions, SuggestParams
+from engine.protocol.datasets import CROP_SIZES, CropChoices, RowsReport, SetCrop, SuggestParams
 from engine.protocol.records import ImageRow
 from lorabake_tui import keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import N_, _
 from lorabake_tui.screens.dataset_text import BLURS
+from lorabake_tui.screens.section import hints_of
 from lorabake_tui.store import cropping
 from lorabake_tui.store.cropping import Part, Size
 from lorabake_tui.widgets import boxed
@@ -34,10 +35,9 @@ from lorabake_tui.widgets.status import HintLine
 if TYPE_CHECKING:
     from lorabake_tui.app import LoRABake
 
-HINTS = (
-    *("review.accept", "review.left", "review.larger", "review.subject", "review.size"),
-    *("review.next", "review.flagged", "review.help", "review.close", "review.undo"),
-)
+HINTS = ("subject", "shape", "next", "flagged", "help", "close", "undo", "whole")
+GRIPS = (("hjkl", N_("Move")), ("+-", N_("Size")))
+"""Keys that move or grow the part, told as one hint each."""
 SHOWN = (N_("all"), N_("enlarged"), N_("face cut"))
 """What the list is narrowed to, in turn."""
 
@@ -57,6 +57,7 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
     """Pictures at the left with their part in the light, the list of crops at the right."""
 
     BINDINGS = keys.bindings("review")
+    AUTO_FOCUS = ""  # every key is the screen's; the list only shows
     DEFAULT_CSS = """
     CropReview {
         background: $background;
@@ -81,7 +82,7 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
         self._before = list(self._parts)
         self._accepted = {number for number, row in enumerate(rows) if row.crop is not None and row.crop.accepted}
         self._written: dict[int, ImageRow] = {}
-        self._seen: dict[int, Suggestions] = {}
+        self._seen: dict[int, CropChoices] = {}
         self._turn: dict[int, int] = {}
         self._why: dict[int, str] = {}
         self._narrow = 0
@@ -106,8 +107,8 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
         yield HintLine()
 
     def on_mount(self) -> None:
-        self.query_one(RowList).can_focus = False
-        self.query_one(HintLine).tell([(_label(name), _(keys.find(name).verb)) for name in HINTS])
+        accept, *others = hints_of([keys.find(f"review.{name}") for name in ("accept", *HINTS)])
+        self.query_one(HintLine).tell([accept, *((key, _(verb)) for key, verb in GRIPS), *others])
         self._list()
         self.query_one(RowList).go_to(self._number)
 
@@ -211,7 +212,7 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
             self._show()
             self.query_one(RowList).restyle()
 
-    async def _suggest(self, number: int) -> Suggestions | None:
+    async def _suggest(self, number: int) -> CropChoices | None:
         size = self._parts[number].size
         asked = SuggestParams(
             path=self._path,
@@ -220,7 +221,7 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
             face_model=self._face_model,
         )
         try:
-            seen: Suggestions = await self.bench.engine.call("dataset.suggest_crops", asked)
+            seen: CropChoices = await self.bench.engine.call("dataset.suggest_crops", asked)
         except ClientError:
             return None  # an unreadable picture says so itself
         self._seen[number] = seen
@@ -291,7 +292,7 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
     def action_smaller(self) -> None:
         self._put(cropping.scaled(self._full, self._parts[self._number], 1 / GROWS))
 
-    def action_size(self) -> None:
+    def action_shape(self) -> None:
         part = self._parts[self._number]
         place = self._sizes.index(part.size) + 1 if part.size in self._sizes else 0
         size = part.size if part.box is None else self._sizes[place % len(self._sizes)]
@@ -301,12 +302,11 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
 
     @work(exit_on_error=False, exclusive=True, group="look")
     async def action_subject(self) -> None:
-        number = self._number
+        number, part = self._number, self._parts[self._number]
         seen = self._seen.get(number) or await self._suggest(number)
-        if seen is None or not seen.choices or number != self._number:
-            return
+        if seen is None or not seen.choices or number != self._number or part != self._parts[number]:
+            return  # a later key has gone on
         place = self._turn.get(number, -1) + 1
-        part = self._parts[number]
         if place == 0 and part.box == seen.choices[0].box and len(seen.choices) > 1:
             place = 1  # what it stands on is no change
         choice = seen.choices[place % len(seen.choices)]
@@ -369,8 +369,3 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
 def _size(text: str) -> Size:
     width, _x, height = text.partition("x")
     return int(width), int(height)
-
-
-def _label(name: str) -> str:
-    """Four keys that move are one hint."""
-    return {"review.left": "hjkl", "review.larger": "+-"}.get(name, keys.find(name).key)

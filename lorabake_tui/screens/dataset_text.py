@@ -171,7 +171,9 @@ def told_of(findings: Sequence[Finding]) -> list[Block]:
         kinds.setdefault(finding.code, []).append(finding)
     blocks: list[Block] = []
     for group in kinds.values():
-        told_all = [told(ErrorInfo(one.code, one.message, one.hint, args=one.args)) for one in group[:_TOLD]]
+        told_all = [
+            told(ErrorInfo(code=one.code, message=one.message, hint=one.hint, args=one.args)) for one in group[:_TOLD]
+        ]
         blocks += [Text(message, "warn") for message, _hint in told_all]
         if len(group) > _TOLD:
             blocks.append(Text(_("… and {count} more").format(count=len(group) - _TOLD), "warn"))

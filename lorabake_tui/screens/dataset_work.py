@@ -102,7 +102,7 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
     def _look_soon(self) -> None:
         """Ask for the plan and the findings once nothing has changed for a moment."""
         opened = self.bench.opened
-        if opened.path and opened.complete and self.bench.draft.values() and self._wanted_look() != self._looked:
+        if opened.path and opened.complete and self._wanted_look() != self._looked:
             if self._timer is not None:
                 self._timer.stop()
             self._timer = self.set_timer(REST_SECONDS, self._look)

@@ -8,11 +8,13 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Static
+from textual.worker import Worker, WorkerState
 
 from lorabake_tui import keys
 from lorabake_tui.i18n import _
 from lorabake_tui.keys import Action
 from lorabake_tui.terminal import MINIMUM
+from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.status import HintLine, TopLine
 
 if TYPE_CHECKING:
@@ -93,6 +95,13 @@ class Section(Screen[None], inherit_bindings=False):
 
     def on_screen_resume(self) -> None:
         self.refresh_lines_of_frame()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A fault in what goes on behind the screen is told; it ends that work, not the app."""
+        if event.state is WorkerState.ERROR:
+            error = event.worker.error
+            told = _("Something unexpected went wrong: {reason}.").format(reason=f"{type(error).__name__}: {error}")
+            self.bench.notify(plain(told), severity="error", timeout=10, markup=False)
 
     async def call(self, method: str, params: Any = None) -> Any:
         """The result of an engine call, None when it failed; the failure has then been told as a toast."""
