@@ -13,6 +13,8 @@ from engine.protocol.events import Preview, Step, Validation
 from engine.runs.folder import RunFolder
 from tests.tiny import tiny_dataset
 from tests.train.conftest import QUICK, Kitchen, losses
+from tests.train.test_loss import LOSS_KNOBS
+from tests.train.test_optimizers import OPTIMIZER_KNOBS
 
 SHORT = {"epochs": 1, "repeat": 1, "unet_lr": 0.05, "text_encoder_lr": 0.05}
 
@@ -63,6 +65,15 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 ELSEWHERE = {
     "prior_loss_weight": "test_exactness, with a regularisation set",
+    **dict.fromkeys(LOSS_KNOBS, "test_loss, by the functions that draw a sample and take its loss"),
+    **dict.fromkeys(OPTIMIZER_KNOBS, "test_optimizers, by what the optimizer is made of"),
+    "lr_scheduler_power": "test_mathematics, by the rate of each step",
+    "lr_scheduler_min_lr_ratio": "test_mathematics, by the rate of each step",
+    "prediction_type": "test_masks_and_measures, and the loss in test_loss",
+    "zero_terminal_snr": "test_masks_and_measures, and the loss in test_loss",
+    "masked_loss": "test_masks_and_measures",
+    "mask_dir": "test_masks_and_measures",
+    "validation_dir": "test_masks_and_measures",
     **dict.fromkeys(
         [
             "caption_suffix",

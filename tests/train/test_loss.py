@@ -19,6 +19,24 @@ from tests.train.test_mathematics import SD15, numpy_alphas
 
 ALL = range(1000)
 
+# Knobs of noise and loss, each with a value that must change the loss of one batch, and what it needs beside it.
+LOSS_KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "noise_offset_random_strength": (True, {"noise_offset": 0.5}),
+    "adaptive_noise_scale": (1.0, {"noise_offset": 0.5}),
+    "ip_noise_gamma": (0.1, {}),
+    "ip_noise_gamma_random_strength": (True, {"ip_noise_gamma": 0.5}),
+    "min_timestep": (900, {}),
+    "max_timestep": (100, {}),
+    "debiased_estimation": (True, {}),
+    "scale_v_pred_loss": (True, {"prediction_type": "v_prediction"}),
+    "v_pred_like_loss": (0.5, {}),
+    "loss_type": ("l1", {}),
+    "huber_schedule": ("constant", {"loss_type": "huber"}),
+    "huber_c": (0.5, {"loss_type": "huber"}),
+    "huber_scale": (2.0, {"loss_type": "huber"}),
+    "kohya_compat": (True, {"loss_type": "huber", "huber_scale": 2.0}),
+}
+
 
 def loss_of(model: DiffusionModel, **params: Any) -> Loss:
     return Loss(model, BakeParams(**{"min_snr_gamma": 0.0} | params))
@@ -299,6 +317,23 @@ def test_an_even_error_is_the_same_whatever_the_mask() -> None:
     small[0, 0, 0] = 1
     assert criterion.picture_mean(losses, [small, large]).tolist() == pytest.approx([0.25, 0.25])
     assert criterion.picture_mean(losses, [small, large], kohya=True).tolist() == pytest.approx([0.25 / 64, 0.25])
+
+
+@pytest.mark.parametrize("name", LOSS_KNOBS)
+def test_every_knob_reaches_the_loss(model: DiffusionModel, velocity_model: DiffusionModel, name: str) -> None:
+    value, beside = LOSS_KNOBS[name]
+    asked = velocity_model if beside.get("prediction_type") else model
+    posterior = Posterior(torch.full((4, 8, 8), 5.0), torch.ones(4, 8, 8))
+    words = asked.encode_text(["a"], clip_skip=1, max_token_length=75)
+
+    @torch.no_grad()
+    def taken(**change: Any) -> float:
+        params = BakeParams(**{"min_snr_gamma": 0.0} | beside | change)
+        loss = Loss(asked, params)
+        drawn = draw(posterior, asked, params, loss.timesteps, torch.Generator().manual_seed(1))
+        return loss([drawn], words, [], [1.0]).item()
+
+    assert taken(**{name: value}) != pytest.approx(taken(), rel=1e-3)
 
 
 # -- all of it ----------------------------------------------------------------------------------------------------

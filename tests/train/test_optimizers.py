@@ -19,6 +19,17 @@ from engine.train.lion import Lion
 from engine.train.optim import groups_of, load_state_tensors, make_optimizer, set_rates, state_tensors
 from engine.train.prodigy import Prodigy
 
+OPTIMIZER_KNOBS = (
+    "text_encoder2_lr",
+    "beta1",
+    "beta2",
+    "optimizer_eps",
+    "d_coef",
+    "d0",
+    "loraplus_lr_ratio",
+    "loraplus_unet_lr_ratio",
+    "loraplus_text_encoder_lr_ratio",
+)
 Array = np.ndarray[Any, np.dtype[np.float64]]
 RATES = [0.0, 0.5, 1.0, 0.7, 0.2, 1.0] * 10
 
