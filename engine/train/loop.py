@@ -121,10 +121,20 @@ def _take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: C
         # kohya lets every batch count the same, however full it is and however many there are.
         share = 1 / setup.params.gradient_accumulation if setup.params.kohya_compat else len(batch) / samples
         loss = _loss(setup, epoch, batch) * share
-        if loss.requires_grad:  # not where module dropout left every layer out
+        if loss.requires_grad:
             (setup.scaler.scale(loss) if setup.scaler else loss).backward()
         total += loss.detach()
     setup.network.end()
+    # Module dropout may have left every layer out of every batch; then there is nothing to move by.
+    moved = any(p.grad is not None for p in setup.trainable)
+    numbers = [total, _update(setup) if moved else torch.zeros_like(total)]
+    if setup.params.scale_weight_norms:
+        numbers += setup.network.limit_norms(setup.params.scale_weight_norms)
+    return torch.stack([number.float() for number in numbers])
+
+
+def _update(setup: Setup) -> Tensor:
+    """Move the weights by their gradients, clipped; returns the gradients' norm before that, unread."""
     if setup.scaler:
         setup.scaler.unscale_(setup.optimizer)
     limit = setup.params.max_grad_norm or float("inf")
@@ -135,10 +145,7 @@ def _take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: C
     else:
         setup.optimizer.step()
     setup.optimizer.zero_grad()
-    numbers = [total, norm]
-    if setup.params.scale_weight_norms:
-        numbers += setup.network.limit_norms(setup.params.scale_weight_norms)
-    return torch.stack([number.float() for number in numbers])
+    return norm
 
 
 def _loss(setup: Setup, epoch: int, batch: order.Batch) -> Tensor:

@@ -12,18 +12,31 @@ from hypothesis import strategies as st
 from engine.dataset.plan import make_plan
 from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.params import BakeParams
+from engine.protocol.records import Crop
 from engine.train.order import epoch_steps
 
 
 @st.composite
 def folders(draw: st.DrawFn) -> Dataset:
-    sides = st.integers(1, 40).map(lambda n: n * 40)
-    rows = draw(st.lists(st.tuples(sides, sides, st.none() | st.integers(1, 9)), min_size=1, max_size=12))
+    sides, repeats = st.integers(1, 40).map(lambda n: n * 40), st.none() | st.integers(0, 9)
+    rows = draw(st.lists(st.tuples(sides, sides, repeats, repeats, st.booleans(), repeats), max_size=12))
     images = tuple(
-        ImageFile(name=f"{i}.png", path=Path(f"/{i}.png"), width=w, height=h, own_repeat=own)
-        for i, (w, h, own) in enumerate(rows)
+        ImageFile(
+            name=f"{i}.png",
+            path=Path(f"/{i}.png"),
+            width=w,
+            height=h,
+            own_repeat=own,
+            folder_repeat=folder,
+            flip=flip,
+            flip_repeat=mirrored,
+            crop=Crop(box=(0, 0, w, h // 2), size=(w, h // 2), of=(w, h)) if (own or 0) > 6 else None,
+        )
+        for i, (w, h, own, folder, flip, mirrored) in enumerate(rows)
     )
-    return Dataset(path=Path("/set"), images=images)
+    # One at least that trains whatever the others do.
+    sure = ImageFile(name="sure.png", path=Path("/sure.png"), width=512, height=512)
+    return Dataset(path=Path("/set"), images=(sure, *images))
 
 
 @st.composite
@@ -38,6 +51,11 @@ def settings(draw: st.DrawFn) -> BakeParams:
         bucket_no_upscale=draw(st.booleans()),
         validation_split=draw(st.sampled_from([0.0, 0.2])),
         seed=draw(st.integers(0, 5)),
+        min_bucket_reso=draw(st.sampled_from([0, 32, 64])),
+        max_bucket_reso=draw(st.sampled_from([0, 256, 2048])),
+        bucket_reso_steps=draw(st.sampled_from([0, 8, 64])),
+        flip_aug=draw(st.booleans()),
+        module_dropout=draw(st.sampled_from([0.0, 0.5])),
     )
 
 

@@ -185,3 +185,12 @@ def test_every_epoch_has_its_checkpoint_events(kitchen: Kitchen) -> None:
     assert [e.epoch for e in epochs] == [2, 3], "every second one and the last"
     for event in epochs:
         assert (run.path / event.path).stat().st_size == event.bytes
+
+
+def test_a_module_dropout_that_leaves_everything_out_is_a_step_without_change(kitchen: Kitchen) -> None:
+    """Peers die here: nothing of such a step has a gradient."""
+    run = kitchen.submit("run", unet_lr=0, module_dropout=0.97, gradient_accumulation=2, epochs=1)
+    events = kitchen.bake(run)
+    assert None not in losses(events).values()
+    assert any(event.grad_norm == 0 for event in events if isinstance(event, Step))
+    assert run.lora_file(1, "tiny").exists()
