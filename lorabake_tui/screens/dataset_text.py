@@ -161,7 +161,7 @@ def scope(count: int, marked: int) -> str:
 
 def counted_words(one: str, many: str, count: int, path: str = "") -> str:
     """One of two sentences with `{count}` (and `{path}`), each marked for translation where it is written."""
-    return ngettext(one, many, count).format(count=count, path=path)
+    return _(one if count == 1 else many).format(count=count, path=path)
 
 
 def told_of(findings: Sequence[Finding]) -> list[Block]:

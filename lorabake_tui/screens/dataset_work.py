@@ -24,7 +24,7 @@ from engine.protocol.datasets import (
 from engine.protocol.messages import CheckParams, FindingsParams, FixParams, Progress, Push, SetCaption
 from engine.protocol.records import CheckReport, Finding, FixReport, ImageRow
 from lorabake_tui.client import ClientError
-from lorabake_tui.i18n import N_, _, ngettext
+from lorabake_tui.i18n import N_, _
 from lorabake_tui.screens import dataset_text as text
 from lorabake_tui.screens.dataset_browse import DatasetBrowse
 from lorabake_tui.store.findings import Findings
@@ -271,10 +271,8 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         report: FixReport | None = await self.long("dataset.fix", asked)
         if report is None:
             return
-        many = N_("{count} files mended; u takes it back.")
-        self.bench.tell(
-            ngettext("{count} file mended; u takes it back.", many, report.count).format(count=report.count)
-        )
+        one, many = N_("{count} file mended; u takes it back."), N_("{count} files mended; u takes it back.")
+        self.bench.tell(text.counted_words(one, many, report.count))
         self._tell_failed(report.failed)
         self.changed(report.count)
         self.bench.reload_dataset()

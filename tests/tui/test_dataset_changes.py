@@ -1,4 +1,4 @@
-"""What the Dataset section does to a dataset, through the real engine: findings and fixes, crops, repeats, files, undo."""
+"""What the Dataset section does to a dataset, through the real engine: fixes, crops, repeats, files, undo."""
 
 from __future__ import annotations
 
