@@ -112,13 +112,8 @@ IDLE: dict[str, Why] = {
     "bucket_reso_steps": _without("enable_bucket", False),
     "bucket_no_upscale": _without("enable_bucket", False),
     "dim_from_weights": _without("network_weights", ""),
-    "preview_prompt": _without("preview_every_epochs"),
-    "preview_negative": lambda p, _: (
-        "preview_every_epochs = 0" if p.preview_every_epochs == 0 else "preview_cfg = 1" if p.preview_cfg == 1 else ""
-    ),
-    "preview_sampler": _without("preview_every_epochs"),
-    "preview_steps": _without("preview_every_epochs"),
-    "preview_cfg": _without("preview_every_epochs"),
+    # Where no previews are drawn at all, nobody wonders why their other settings rest.
+    "preview_negative": lambda p, _: "preview_cfg = 1" if p.preview_cfg == 1 and p.preview_every_epochs else "",
 }
 """Knob → why it has no effect here, "" when it has; asked only of knobs that are not at their default."""
 

@@ -64,11 +64,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "max_bucket_reso": (768, {"enable_bucket": False}, {}, "enable_bucket"),
     "bucket_reso_steps": (32, {"enable_bucket": False}, {}, "enable_bucket"),
     "bucket_no_upscale": (True, {"enable_bucket": False}, {}, "enable_bucket"),
-    "preview_prompt": ("a cat", {"preview_every_epochs": 0}, {}, "preview_every_epochs"),
     "preview_negative": ("ugly", {"preview_cfg": 1.0}, {}, "preview_cfg"),
-    "preview_sampler": ("ddim", {"preview_every_epochs": 0}, {}, "preview_every_epochs"),
-    "preview_steps": (9, {"preview_every_epochs": 0}, {}, "preview_every_epochs"),
-    "preview_cfg": (5.0, {"preview_every_epochs": 0}, {}, "preview_every_epochs"),
 }
 # What decides lies outside the parameters: a value, the setting without effect and the one with, the reason.
 OUTSIDE = {
