@@ -16,8 +16,9 @@ from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
 from lorabake_tui.commands.options import absolute, base_model
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import paint
-from lorabake_tui.i18n import _, ngettext
+from lorabake_tui.i18n import _
 from lorabake_tui.widgets.plain import plain
+from lorabake_tui.widgets.states import summary
 
 if TYPE_CHECKING:
     from lorabake_tui.client import EngineClient
@@ -178,26 +179,6 @@ async def _show(client: EngineClient, path: str, options: TagOptions, args: argp
         print("…")
     print(" · ".join(summary(report, dry_run=args.dry_run)))
     return OK
-
-
-def summary(report: TaggingReport, *, dry_run: bool) -> list[str]:
-    """What a report comes to, in a few words."""
-    if dry_run:
-        text = ngettext("{n} caption would change", "{n} captions would change", report.changed)
-    else:
-        text = ngettext("{n} caption written", "{n} captions written", report.changed)
-    parts = [
-        text.format(n=report.changed),
-        _("+{added} −{removed} tags").format(added=report.added, removed=report.removed),
-    ]
-    if report.kept:
-        parts.append(ngettext("{n} left as it was", "{n} left as they were", report.kept).format(n=report.kept))
-    if report.busy:
-        text = ngettext("{n} changed elsewhere meanwhile", "{n} changed elsewhere meanwhile", report.busy)
-        parts.append(text.format(n=report.busy))
-    if report.scored < report.images:
-        parts.append(_("{n} of {all} have scores").format(n=report.scored, all=report.images))
-    return parts
 
 
 COMMANDS = {

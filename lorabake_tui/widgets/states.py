@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.protocol.events import Tagged
+from engine.protocol.tagging import TaggingReport
 from lorabake_tui.i18n import N_, _, ngettext
 
 
@@ -64,6 +65,26 @@ def tagged(event: Tagged) -> str:
     if event.failed:
         parts.append(ngettext("{n} image unreadable", "{n} images unreadable", event.failed).format(n=event.failed))
     return " · ".join(parts)
+
+
+def summary(report: TaggingReport, *, dry_run: bool) -> list[str]:
+    """What a report comes to, in a few words."""
+    if dry_run:
+        text = ngettext("{n} caption would change", "{n} captions would change", report.changed)
+    else:
+        text = ngettext("{n} caption written", "{n} captions written", report.changed)
+    parts = [
+        text.format(n=report.changed),
+        _("+{added} −{removed} tags").format(added=report.added, removed=report.removed),
+    ]
+    if report.kept:
+        parts.append(ngettext("{n} left as it was", "{n} left as they were", report.kept).format(n=report.kept))
+    if report.busy:
+        text = ngettext("{n} changed elsewhere meanwhile", "{n} changed elsewhere meanwhile", report.busy)
+        parts.append(text.format(n=report.busy))
+    if report.scored < report.images:
+        parts.append(_("{n} of {all} have scores").format(n=report.scored, all=report.images))
+    return parts
 
 
 def look(state: str) -> Look:
