@@ -116,7 +116,7 @@ class DatasetBrowse(Section, inherit_bindings=False):
     def _say_empty(self) -> None:
         lost = self.bench.engine.state == "lost"
         opening = _("The engine is not running.") if lost else _("No dataset is open.")
-        names = ("dataset.open", "dataset.open_sample", "app.help")
+        names = ("dataset.open", "dataset.add", "dataset.open_sample", "app.help")
         self.query_one(Empty).tell(opening, [(keys.find(n).key, _(keys.find(n).help)) for n in names])
 
     def _show_rows(self) -> None:
@@ -217,7 +217,7 @@ class DatasetBrowse(Section, inherit_bindings=False):
         if self.query_one(AskLine).asking:
             return hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
         if not self.bench.opened.path:
-            names = ("dataset.open", "dataset.open_sample", "app.help", "app.palette", "app.leave")
+            names = ("dataset.open", "dataset.add", "dataset.open_sample", "app.help", "app.palette", "app.leave")
             return hints_of([keys.find(name) for name in names])
         told_first = [(keys.find("dataset.clear").key, _("End"))] if self._doing else []
         row = self._current_row()

@@ -35,7 +35,7 @@ from lorabake_tui.widgets.status import HintLine
 if TYPE_CHECKING:
     from lorabake_tui.app import LoRABake
 
-HINTS = ("subject", "shape", "next", "flagged", "help", "close", "undo", "whole")
+HINTS = ("subject", "shape", "close", "help", "next", "flagged", "undo", "whole")
 GRIPS = (("hjkl", N_("Move")), ("+-", N_("Size")))
 """Keys that move or grow the part, told as one hint each."""
 SHOWN = (N_("all"), N_("enlarged"), N_("face cut"))
