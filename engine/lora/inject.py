@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from engine.lora.dora import Magnitude
 from engine.lora.dropout import Dropouts, InnerDropout
-from engine.lora.targets import Target, text_targets, unet_targets
+from engine.lora.targets import Sizes, Target, text_targets, unet_targets
 from engine.models.model import DiffusionModel
 from engine.protocol.params import BakeParams
 
@@ -147,14 +147,19 @@ class Network:
             module.layer.enable_adapters(enabled)
 
 
-def inject(model: DiffusionModel, params: BakeParams) -> Network:
-    """Adapt the U-Net where `unet_lr` is above 0, and each text encoder where its learning rate is."""
+def inject(model: DiffusionModel, params: BakeParams, sizes: Sizes | None = None) -> Network:
+    """Adapt the U-Net where `unet_lr` is above 0, and each text encoder where its learning rate is.
+
+    `sizes` names layers with a rank and alpha each, and no others are adapted; None leaves both to `params`.
+    """
     network = Network(dropouts=Dropouts.of(params))
     if params.unet_lr > 0:
-        network.modules += _inject(model.unet, unet_targets(model.unet, params), "unet", params, network.dropouts)
+        network.modules += _inject(
+            model.unet, unet_targets(model.unet, params, sizes), "unet", params, network.dropouts
+        )
     for (prefix, encoder), rate in zip(model.text_encoders, params.text_encoder_lrs, strict=False):
         if rate > 0:
-            targets = text_targets(encoder, prefix, params)
+            targets = text_targets(encoder, prefix, params, sizes)
             network.modules += _inject(encoder, targets, "text_encoder", params, network.dropouts)
     return network
 
@@ -163,16 +168,16 @@ def _inject(
     root: nn.Module, targets: list[Target], part: Part, params: BakeParams, dropouts: Dropouts
 ) -> list[LoraModule]:
     frozen = {name: p.requires_grad for name, p in root.named_parameters()}
-    config = peft_lora.LoraConfig(
-        r=params.network_dim,
-        lora_alpha=params.network_alpha or params.network_dim,
-        target_modules=[target.path for target in targets],
-        rank_pattern={t.path: t.rank for t in targets if t.rank != params.network_dim},
-        alpha_pattern={t.path: t.alpha for t in targets},
-        init_lora_weights=False,
-        bias="none",
-    )
-    inject_adapter_in_model(config, root, adapter_name=ADAPTER)
+    # One call per size in place of PEFT's patterns: those it compiles anew for every module, a minute for SDXL.
+    for rank, alpha in sorted({(target.rank, target.alpha) for target in targets}):
+        config = peft_lora.LoraConfig(
+            r=rank,
+            lora_alpha=alpha,  # type: ignore[arg-type]  # divided by the rank, so a float is as good
+            target_modules=[target.path for target in targets if (target.rank, target.alpha) == (rank, alpha)],
+            init_lora_weights=False,
+            bias="none",
+        )
+        inject_adapter_in_model(config, root, adapter_name=ADAPTER)
     modules = [LoraModule(target, part, root.get_submodule(target.path)) for target in targets]
     _check(root, modules, len(frozen))
     for module in modules:

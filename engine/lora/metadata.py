@@ -16,14 +16,16 @@ import msgspec
 
 from engine import __version__
 from engine.dataset.captions import split_tags
+from engine.dataset.checks import presumed_trigger
 from engine.dataset.plan import BakePlan, Item
+from engine.lora.inject import Network
+from engine.lora.start import Start
 from engine.models.model import DiffusionModel
 from engine.optimizers import OPTIMIZERS, betas
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Job
 from engine.train.schedule import warmup_steps
 
-_FREQUENCY_BYTES = 256 * 1024
 _NETWORK_ARGUMENTS = (
     "rank_dropout",
     "module_dropout",
@@ -42,9 +44,25 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     finished: float
 
 
-def metadata(job: Job, plan: BakePlan, model: DiffusionModel, precision: str, moment: Moment) -> dict[str, str]:
-    """All fields for one file; `ss_tag_frequency` is cut to the commonest tags where it would grow past 256 KiB."""
-    values = _run(job, plan, precision, moment) | _network(job.params) | _model(job, model, moment)
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a bake comes from beyond its job: the hashes of a single-file base (A1111's old one, sha256), and the LoRA
+    it went on from."""
+
+    base: tuple[str, str] | None = None
+    start: Start | None = None
+
+
+def metadata(
+    job: Job,
+    plan: BakePlan,
+    model: DiffusionModel,
+    network: Network,
+    precision: str,
+    moment: Moment,
+    origin: Origin,
+) -> dict[str, str]:
+    """All fields for one file; `kohya.save` shortens the list of tags where the header would grow too long."""
+    values = _run(job, plan, precision, moment) | _network(job.params, network) | _model(job, model, moment, origin)
     values |= _loss(job.params) | _data(job, plan)
     return {name: value if isinstance(value, str) else str(value) for name, value in values.items()}
 
@@ -93,22 +111,31 @@ def _optimizer(p: BakeParams) -> str:
     return f"{OPTIMIZERS[p.optimizer].kohya}({','.join(given)})"
 
 
-def _network(p: BakeParams) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"conv_dim": p.conv_dim, "conv_alpha": p.conv_alpha} if p.conv_dim else {}
+def _network(p: BakeParams, network: Network) -> dict[str, Any]:
+    large = [m.target for m in network.modules if m.down.dim() == 4 and m.down.shape[-1] > 1]
+    plain = [m.target for m in network.modules if m.down.dim() != 4 or m.down.shape[-1] == 1]
+    arguments: dict[str, Any] = {}
+    if large:
+        arguments = {"conv_dim": _common([t.rank for t in large]), "conv_alpha": _common([t.alpha for t in large])}
     arguments |= {name: share for name in _NETWORK_ARGUMENTS if (share := getattr(p, name))}
     if p.use_dora:
         # kohya's own network has no DoRA; with these arguments LyCORIS makes and reads the same file.
         arguments |= {"algo": "locon", "dora_wd": True, "wd_on_output": False}
     return {
         "ss_network_module": "lycoris.kohya" if p.use_dora else "networks.lora",
-        "ss_network_dim": p.network_dim,
-        "ss_network_alpha": float(p.network_alpha or p.network_dim),
+        "ss_network_dim": _common([target.rank for target in plain]),
+        "ss_network_alpha": _common([target.alpha for target in plain]),
         "ss_network_dropout": p.network_dropout or None,
         "ss_scale_weight_norms": p.scale_weight_norms or None,
     } | ({"ss_network_args": json.dumps(arguments)} if arguments else {})
 
 
-def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
+def _common(sizes: Sequence[float]) -> Any:
+    """The size that all layers have; kohya's tools write "Dynamic" where they differ."""
+    return sizes[0] if len(set(sizes)) == 1 else "Dynamic" if sizes else None
+
+
+def _model(job: Job, model: DiffusionModel, moment: Moment, origin: Origin) -> dict[str, Any]:
     p = job.params
     spec = {
         "sai_model_spec": "1.0.1",
@@ -122,16 +149,27 @@ def _model(job: Job, model: DiffusionModel, moment: Moment) -> dict[str, Any]:
     }
     if p.clip_skip > 1 and model.family == "sd15":
         spec["encoder_layer"] = str(p.clip_skip)
-    return {f"modelspec.{name}": value for name, value in spec.items()} | {
-        "ss_base_model_version": model.kohya_version,
-        "ss_v2": False,
-        "ss_sd_model_name": model.path.name,
-        "ss_new_vae_hash": model.vae_hash,
-        "ss_clip_skip": p.clip_skip,
-        "ss_max_token_length": None if p.max_token_length == 75 else p.max_token_length,
-        "ss_cache_latents": True,
-        "ss_zero_terminal_snr": model.zero_terminal_snr,
-    }
+    if p.min_timestep or p.max_timestep < int(model.scheduler.get("num_train_timesteps", 1000)):
+        spec["timestep_range"] = f"{p.min_timestep},{p.max_timestep}"
+    more: dict[str, Any] = {}
+    if origin.base is not None:
+        more = {"ss_sd_model_hash": origin.base[0], "ss_new_sd_model_hash": origin.base[1]}
+    if origin.start is not None:
+        more["lorabake_network_weights"] = f"{origin.start.file} {origin.start.sha256}"
+    return (
+        more
+        | {f"modelspec.{name}": value for name, value in spec.items()}
+        | {
+            "ss_base_model_version": model.kohya_version,
+            "ss_v2": False,
+            "ss_sd_model_name": model.path.name,
+            "ss_new_vae_hash": model.vae_hash,
+            "ss_clip_skip": p.clip_skip if model.family == "sd15" else None,
+            "ss_max_token_length": None if p.max_token_length == 75 else p.max_token_length,
+            "ss_cache_latents": True,
+            "ss_zero_terminal_snr": model.zero_terminal_snr,
+        }
+    )
 
 
 def _loss(p: BakeParams) -> dict[str, Any]:
@@ -160,10 +198,11 @@ def _data(job: Job, plan: BakePlan) -> dict[str, Any]:
     buckets = {
         str(i): {"resolution": [row.width, row.height], "count": row.views} for i, row in enumerate(plan.buckets)
     }
-    return {
+    trigger = presumed_trigger([item.image.caption or "" for item in train])
+    return ({"modelspec.trigger_phrase": trigger} if trigger else {}) | {
         "ss_dataset_dirs": json.dumps(_folders(train, job.dataset), ensure_ascii=False),
         "ss_reg_dataset_dirs": json.dumps(_folders(reg, job.reg), ensure_ascii=False),
-        "ss_tag_frequency": tag_frequency(train, job.dataset, _FREQUENCY_BYTES),
+        "ss_tag_frequency": tag_frequency(train, job.dataset),
         "ss_bucket_info": json.dumps({"buckets": buckets}) if p.enable_bucket else "null",
         "ss_batch_size_per_device": p.batch_size,
         "ss_total_batch_size": p.batch_size,
@@ -205,14 +244,9 @@ def _folders(items: Sequence[Item], root: str) -> dict[str, dict[str, int]]:
     }
 
 
-def tag_frequency(items: Sequence[Item], root: str, limit: int) -> str:
-    """JSON {folder: {tag: images}}, commonest first, with as many tags as fit `limit` bytes."""
+def tag_frequency(items: Sequence[Item], root: str) -> str:
+    """JSON {folder: {tag: images}}, commonest first."""
     counts: dict[str, Counter[str]] = {}
     for item in items:
         counts.setdefault(_folder(item, root), Counter()).update(split_tags(item.image.caption or ""))
-    kept = max((len(counter) for counter in counts.values()), default=0)
-    while True:
-        text = json.dumps({f: dict(c.most_common(kept)) for f, c in counts.items()}, ensure_ascii=False)
-        if len(text.encode()) <= limit or kept == 0:
-            return text
-        kept //= 2
+    return json.dumps({folder: dict(counter.most_common()) for folder, counter in counts.items()}, ensure_ascii=False)

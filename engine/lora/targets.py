@@ -21,6 +21,10 @@ TEXT_CLASSES = frozenset({"CLIPAttention", "CLIPSdpaAttention", "CLIPMLP"})
 UNET_PREFIX = "lora_unet"
 
 
+Sizes = Mapping[str, tuple[int, float]]
+"""Rank and alpha of layers by their name in the file."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A module to adapt: its path inside its model, its name in the file, its rank and alpha."""
@@ -31,30 +35,31 @@ class Target:
     alpha: float
 
 
-def unet_targets(unet: nn.Module, params: BakeParams) -> list[Target]:
+def unet_targets(unet: nn.Module, params: BakeParams, sizes: Sizes | None = None) -> list[Target]:
     """Every Linear and 1×1 convolution inside the transformer blocks; with `conv_dim` also the ResNets and samplers.
 
     As in kohya's LoCon, 3×3 convolutions take `conv_dim` / `conv_alpha`, the Linear and 1×1 layers beside them
-    `network_dim` / `network_alpha`. Without `conv_dim` the ResNets carry none, on SDXL neither.
+    `network_dim` / `network_alpha`. Without `conv_dim` the ResNets carry none, on SDXL neither. With `sizes`, exactly
+    the layers named there.
     """
-    classes = UNET_CLASSES | (CONV_CLASSES if params.conv_dim else frozenset())
-    return list(_targets(unet, classes, _unet_names(unet), params))
+    classes = UNET_CLASSES | (CONV_CLASSES if params.conv_dim or sizes is not None else frozenset())
+    return _sized(_targets(unet, classes, _unet_names(unet), params), sizes)
 
 
-def text_targets(encoder: nn.Module, prefix: str, params: BakeParams) -> list[Target]:
-    """Every Linear of the attentions and MLPs of a CLIP text encoder; the file keeps the level `text_model`."""
+def text_targets(encoder: nn.Module, prefix: str, params: BakeParams, sizes: Sizes | None = None) -> list[Target]:
+    """Every Linear of the attentions and MLPs of a CLIP text encoder; the file keeps the level `text_model`.
+
+    With `sizes`, exactly the layers named there.
+    """
     rooted = prefix if hasattr(encoder, "text_model") else f"{prefix}_text_model"
-    return list(_targets(encoder, TEXT_CLASSES, lambda path: f"{rooted}_{path.replace('.', '_')}", params))
+    named = _targets(encoder, TEXT_CLASSES, lambda path: f"{rooted}_{path.replace('.', '_')}", params)
+    return _sized(named, sizes)
 
 
-def module_at(root: nn.Module, path: str) -> nn.Module:
-    """The module at a dotted path."""
-    return root.get_submodule(path)
-
-
-def by_key(targets: list[Target]) -> Mapping[str, Target]:
-    """Targets by their name in the file."""
-    return {target.key: target for target in targets}
+def _sized(targets: Iterator[Target], sizes: Sizes | None) -> list[Target]:
+    if sizes is None:
+        return [target for target in targets if target.rank]
+    return [Target(t.path, t.key, *sizes[t.key]) for t in targets if t.key in sizes]
 
 
 def _unet_names(unet: nn.Module) -> Callable[[str], str]:
@@ -79,5 +84,5 @@ def _targets(
             full = f"{path}.{child_path}".rstrip(".")
             if isinstance(child, nn.Linear) or (isinstance(child, nn.Conv2d) and child.kernel_size == (1, 1)):
                 yield Target(full, key_of(full), params.network_dim, float(alpha))
-            elif isinstance(child, nn.Conv2d) and params.conv_dim:
+            elif isinstance(child, nn.Conv2d):
                 yield Target(full, key_of(full), params.conv_dim, float(conv_alpha))

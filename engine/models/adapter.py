@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,10 @@ import msgspec
 
 from engine.models.sniff import PICKLES, header_of
 from engine.protocol.errors import EngineError
+from engine.protocol.params import BakeParams
 
+HEADER_LIMIT = 1 << 20
+"""ComfyUI does not show metadata beyond this many bytes of header."""
 PARTS = ("unet", "te", "te1", "te2")
 _SOURCES = {"text_encoder": "te", "text_encoder_2": "te2", "text_encoder_1": "te1"}
 _KOHYA = re.compile(r"lora_(unet|te1|te2|te)_([^.]+)\.(.+)")
@@ -130,6 +132,22 @@ def read_adapter(path: Path) -> Adapter:
         header_bytes=size,
         unknown=unknown,
     )
+
+
+def read_start(path: Path, family: str, params: BakeParams) -> Adapter:
+    """The LoRA at `path` if a bake on a model of `family` can go on from it.
+
+    Raises EngineError as `read_adapter`, `lora_family`, `lora_kind` or `lora_dora`.
+    """
+    adapter = read_adapter(path)
+    if adapter.family != family:
+        raise EngineError("lora_family", path=path, family=adapter.family or "unknown", other=family)
+    odd = next((layer for layer in adapter.layers if layer.kind != "LoRA" or "mid" in layer.tensors), None)
+    if odd is not None:
+        raise EngineError("lora_kind", path=path, kind=odd.kind if odd.kind != "LoRA" else "LoCon with Tucker cores")
+    if any(layer.dora for layer in adapter.layers) and not params.use_dora:
+        raise EngineError("lora_dora", path=path)
+    return adapter
 
 
 def _layers(header: dict[str, Any]) -> tuple[list[Layer], list[str], str]:
@@ -266,8 +284,3 @@ def _what(header: dict[str, Any]) -> str:
     if any_start("emb_params", "string_to_param", "clip_l", "clip_g"):
         return "it is a textual inversion"
     return "it holds no LoRA layer"
-
-
-def ranks(layers: list[Layer]) -> Iterator[int]:
-    """The ranks that occur, commonest first."""
-    yield from (rank for rank, _ in Counter(layer.rank for layer in layers).most_common())

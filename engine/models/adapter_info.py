@@ -15,13 +15,11 @@ from typing import Any
 import msgspec
 
 from engine.dataset.names import printable
-from engine.models.adapter import PARTS, Adapter, Layer, read_adapter
+from engine.models.adapter import HEADER_LIMIT, PARTS, Adapter, Layer, read_adapter
 from engine.models.sniff import header_of
 from engine.protocol.adapters import LoraFolder, LoraInfo, LoraPart
 from engine.protocol.errors import ErrorInfo, describe
 
-HEADER_LIMIT = 1 << 20
-"""ComfyUI does not show metadata beyond this many bytes of header."""
 _LINE = 300
 _TAGS = 20
 _FOLDERS = 50

@@ -39,6 +39,7 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
         return _fake(asked), []
     from engine.dataset.manifest import freeze
     from engine.dataset.plan import make_plan
+    from engine.models.adapter import read_start
     from engine.models.catalogue import locate
 
     located = locate(asked.base)
@@ -54,6 +55,9 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
     params = _rooted(fields.build(*layers))
     refuse(params, Setting(family=located.family))
     check_installed(params.optimizer)
+    if params.network_weights:
+        start = read_start(Path(_absolute(params.network_weights)), located.family, params).path
+        params = msgspec.structs.replace(params, network_weights=str(start))
     plan = make_plan(dataset, reg, params, open_dataset(params.validation_dir) if params.validation_dir else None)
     name = free_name(asked.name or dataset.path.name)
     job = Job(

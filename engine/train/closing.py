@@ -9,8 +9,9 @@ from pathlib import Path
 
 from engine.dataset.render import plain_caption
 from engine.lora import kohya
-from engine.lora.metadata import Moment, metadata
+from engine.lora.metadata import Moment, Origin, metadata
 from engine.protocol import events
+from engine.protocol.errors import describe
 from engine.protocol.files import atomic_write, make_private_dir
 from engine.protocol.journal import JournalWriter
 from engine.train import checkpoint, preview, validation
@@ -42,6 +43,7 @@ class Closing:
         self._clock = clock
         self._space = space
         self._started = setup.job.created
+        self._told_tags = False
         captions = [plain_caption(i.image.caption or "", setup.params) for i in setup.plan.items if not i.reg]
         self._pictures = preview.pictures(setup.params, [c for c in captions if c], PREVIEWS)
 
@@ -111,9 +113,17 @@ class Closing:
         path = setup.run.lora_file(epoch, setup.name)
         make_private_dir(path.parent)
         moment = Moment(epoch=epoch, step=setup.step, started=self._started, finished=time.time())
-        texts = metadata(setup.job, setup.plan, setup.model, setup.compute.precision, moment)
-        needed = checkpoint.size_of(setup.network.tensors()) // 2 + sum(map(len, texts.values()))
-        saved = self._space.write(path.parent, needed, lambda: kohya.save(path, setup.network, texts))
+        origin = Origin(base=setup.base_hashes.get(), start=setup.start)
+        texts = metadata(setup.job, setup.plan, setup.model, setup.network, setup.compute.precision, moment, origin)
+        precision = setup.params.save_precision
+        needed = checkpoint.size_of(setup.network.tensors()) // (1 if precision == "fp32" else 2)
+        needed += sum(map(len, texts.values()))
+        saved = self._space.write(path.parent, needed, lambda: kohya.save(path, setup.network, texts, precision))
+        if saved.tags is not None and not self._told_tags:
+            self._told_tags = True
+            count, kept = saved.tags
+            info = describe("notice_tags_cut", count=count, kept=kept)
+            self._journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)
         self._deliver(epoch, path, saved.bytes)
         self._journal.emit(
             events.Checkpoint,

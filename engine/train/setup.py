@@ -16,13 +16,15 @@ from engine.dataset.manifest import freeze, thaw
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import scan
 from engine.lora.inject import Network, inject
+from engine.lora.start import Start, begin, load_start
 from engine.models.catalogue import Located, locate
+from engine.models.digest import FileHashes
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel, Posterior
 from engine.models.sniff import sniff
 from engine.optimizers import check_installed
 from engine.protocol import events
-from engine.protocol.errors import EngineError, describe
+from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.journal import JournalWriter
 from engine.protocol.notices import Setting, notices_of, refuse
 from engine.protocol.params import BakeParams
@@ -74,6 +76,8 @@ class Setup:
     held_out: list[Posterior]
     masks: list[Tensor | None]
     held_out_masks: list[Tensor | None]
+    start: Start | None
+    base_hashes: FileHashes
     step: int = 0
     closed: int = -1
     elapsed: float = 0.0
@@ -151,7 +155,8 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     )
     threads = state.progress.threads if state else usable_threads(model.unet)
     make_repeatable(threads)
-    network = inject(model, params)
+    start = begin(run, model, params)
+    network = inject(model, params, start.sizes if start else None)
     if params.gradient_checkpointing:
         _checkpoint_gradients(model, params)
     setup = Setup(
@@ -174,9 +179,13 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
         held_out=[],
         masks=[],
         held_out_masks=[],
+        start=start,
+        base_hashes=FileHashes(base.path),
     )
     if state is None:
         _tell_notices(job, base, plan, files, journal)
+        if start is not None:
+            _tell(load_start(Path(params.network_weights), network), journal)
     else:
         _restore(setup, state)
         journal.emit(events.Resumed, step=setup.step, epoch=max(0, setup.closed))
@@ -287,5 +296,9 @@ def _tell_notices(job: Job, base: Located, plan: BakePlan, files: list[Path | No
     unmasked = [item.image.name for item, file in zip(plan.items, files, strict=False) if file is None and not item.reg]
     if unmasked:
         rows.append(describe("notice_unmasked", count=len(unmasked), first=unmasked[0]))
+    _tell(rows, journal)
+
+
+def _tell(rows: list[ErrorInfo], journal: JournalWriter) -> None:
     for info in rows:
         journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)

@@ -1,4 +1,4 @@
-"""Names, shapes and alphas of a LoRA file equal those of kohya's own networks, on real SD 1.5 shapes."""
+"""Names, shapes and alphas of a LoRA file equal those of kohya's own networks, on real SD 1.5 and SDXL shapes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import nn
 from transformers import CLIPTextConfig
-from transformers.models.clip.modeling_clip import CLIPTextModel
+from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.lora.inject import Network, inject
+from engine.lora.targets import Target, text_targets, unet_targets
+from engine.models.families import sdxl
 from engine.protocol.params import BakeParams
 
 REFERENCE = json.loads(gzip.decompress((Path(__file__).parent / "data" / "kohya_keys.json.gz").read_bytes()))
@@ -27,6 +30,17 @@ def real_sd15() -> SimpleNamespace:
             CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12, projection_dim=768)
         )
     return SimpleNamespace(unet=unet, text_encoders=[("lora_te", encoder)])
+
+
+@pytest.fixture(scope="module")
+def real_sdxl() -> SimpleNamespace:
+    """U-Net and both text encoders of SDXL without memory."""
+    configs = sdxl.FILE_CONFIGS
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**configs["unet"])
+        first = CLIPTextModel(CLIPTextConfig(**configs["text_encoder"]))
+        second = CLIPTextModelWithProjection(CLIPTextConfig(**configs["text_encoder_2"]))
+    return SimpleNamespace(unet=unet, text_encoders=[("lora_te1", first), ("lora_te2", second)])
 
 
 def shapes(network: Network) -> dict[str, list[int]]:
@@ -65,3 +79,48 @@ def test_conv_layers_take_their_own_alpha_and_zero_means_dim() -> None:
     assert alphas["lora_unet_down_blocks_0_resnets_0_conv1"] == (4, 2.0)
     assert alphas["lora_unet_down_blocks_0_resnets_0_time_emb_proj"] == (8, 8.0)
     assert alphas["lora_unet_mid_block_attentions_0_proj_in"] == (8, 8.0)
+
+
+def planned(model: SimpleNamespace, params: BakeParams) -> dict[str, list[int]]:
+    """What the file of a network will hold, from its targets and the layers that they adapt."""
+    rows: dict[str, list[int]] = {}
+
+    def add(root: nn.Module, targets: list[Target]) -> None:
+        for target in targets:
+            out, inside, *kernel = root.get_submodule(target.path).weight.shape
+            rows[f"{target.key}.lora_down.weight"] = [target.rank, inside, *kernel]
+            rows[f"{target.key}.lora_up.weight"] = [out, target.rank, *(1 for _ in kernel)]
+            rows[f"{target.key}.alpha"] = []
+
+    add(model.unet, unet_targets(model.unet, params))
+    for prefix, encoder in model.text_encoders:
+        add(encoder, text_targets(encoder, prefix, params))
+    return rows
+
+
+def modules(rows: dict[str, list[int]]) -> set[str]:
+    return {name.partition(".")[0] for name in rows}
+
+
+def test_sdxl_without_convolutions(real_sdxl: SimpleNamespace) -> None:
+    """722 + 72 + 192 modules, as every sd-scripts run prints.
+
+    The reference has 28 more: sd-scripts' LoRANetwork extends its class's list of module kinds in place when a network
+    has convolutions, and the reference made such a network before, in the same process (see data/README.md).
+    """
+    mine = planned(real_sdxl, BakeParams(network_dim=8, network_alpha=4))
+    reference = REFERENCE["sdxl_lora_dim8_alpha4"]
+    assert len(modules(mine)) == 722 + 72 + 192
+    leaked = modules(reference) - modules(mine)
+    assert len(leaked) == 28
+    assert all(name.endswith(("_emb_layers_1", "_skip_connection")) for name in leaked)
+    assert mine == {name: shape for name, shape in reference.items() if name.partition(".")[0] not in leaked}
+
+
+def test_sdxl_with_convolutions_injected(real_sdxl: SimpleNamespace) -> None:
+    params = BakeParams(network_dim=8, network_alpha=4, conv_dim=4, conv_alpha=1)
+    expected = planned(real_sdxl, params)
+    network = inject(real_sdxl, params)
+    assert shapes(network) == expected == REFERENCE["sdxl_locon_dim8_alpha4_conv4_alpha1"]
+    prefixes = [name.split("_")[1] for name in modules(expected)]
+    assert [prefixes.count(part) for part in ("unet", "te1", "te2")] == [722 + 66, 72, 192]

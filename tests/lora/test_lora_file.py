@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from engine.dataset.plan import make_plan
 from engine.dataset.scan import scan
 from engine.lora import kohya
 from engine.lora.inject import Network, inject
-from engine.lora.metadata import Moment, metadata, tag_frequency
+from engine.lora.metadata import Moment, Origin, metadata
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel
 from engine.protocol.errors import EngineError
@@ -159,7 +160,7 @@ def fields(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
     model, network = trained(base, params)
     moment = Moment(epoch=1, step=30, started=100.0, finished=200.0)
     file = tmp_path_factory.mktemp("out") / "lora.safetensors"
-    kohya.save(file, network, metadata(job, plan, model, "fp32", moment))
+    kohya.save(file, network, metadata(job, plan, model, network, "fp32", moment, Origin(base=("0a1b2c3d", "ff" * 32))))
     return kohya.read(file).metadata
 
 
@@ -178,14 +179,15 @@ def test_metadata_that_readers_look_for(fields: dict[str, str]) -> None:
     tags = json.loads(fields["ss_tag_frequency"])["10_cat"]
     assert tags["nekomizu"] == tags["smile"] == 3
     assert fields["ss_num_train_images"] == "30"
+    assert fields["modelspec.trigger_phrase"] == "nekomizu"
+    assert fields["modelspec.hash_sha256"] == f"0x{fields['sshs_model_hash']}"
+    assert (fields["ss_sd_model_hash"], fields["ss_new_sd_model_hash"]) == ("0a1b2c3d", "ff" * 32)
     assert fields["ss_max_train_steps"] == "60"
 
 
 def test_every_field_of_kohyas_own_file_is_there(fields: dict[str, str]) -> None:
     own = json.loads((Path(__file__).parent / "data" / "kohya_metadata_sd15.json").read_text())
-    # A commit of sd-scripts, and hashes of a single-file base, do not exist for a diffusers folder.
-    absent = {"ss_sd_scripts_commit_hash", "ss_sd_model_hash", "ss_new_sd_model_hash"}
-    assert own.keys() - absent <= fields.keys()
+    assert own.keys() - {"ss_sd_scripts_commit_hash"} <= fields.keys()
 
 
 def test_hashes_are_kohyas(base: Path, tmp_path: Path) -> None:
@@ -201,18 +203,32 @@ def test_hashes_are_kohyas(base: Path, tmp_path: Path) -> None:
     assert len(a["sshs_legacy_hash"]) == 8
 
 
-def test_a_header_stays_below_what_readers_take(tmp_path: Path) -> None:
-    folder = tiny_dataset(tmp_path / "set", images=3)
-    (folder / "0.txt").write_text("often, " + ", ".join(f"tag number {i} with a long name" for i in range(1_500)))
-    (folder / "1.txt").write_text("often")
-    plan = make_plan(scan(folder), None, BakeParams(resolution=32))
-    text = tag_frequency(plan.items, str(folder), 16 * 1024)
-    assert len(text.encode()) <= 16 * 1024
-    assert json.loads(text)["set"]["often"] == 2
-
-
-def test_the_file_is_safetensors_in_fp16(base: Path, tmp_path: Path) -> None:
+def test_a_header_stays_below_what_readers_take(base: Path, tmp_path: Path) -> None:
+    """However many tags there are: quotation marks grow when JSON is written into JSON, and so does other writing."""
     _, network = trained(base, BakeParams(network_dim=4))
-    kohya.save(tmp_path / "a.safetensors", network, {})
+    tags = {f'"{i}" 標籤 \\ {"x" * 40}': 1 for i in range(20_000)} | {"often": 9}
+    told = {"ss_tag_frequency": json.dumps({"set": tags}, ensure_ascii=False), "ss_output_name": "mine"}
+    saved = kohya.save(tmp_path / "a.safetensors", network, told)
+    size = int.from_bytes((tmp_path / "a.safetensors").read_bytes()[:8], "little")
+    assert 512 * 1024 < size < 1 << 20
+    back = kohya.read(tmp_path / "a.safetensors").metadata
+    left = json.loads(back["ss_tag_frequency"])["set"]
+    assert left["often"] == 9
+    assert saved.tags == (20_001, len(left))
+    assert back["ss_output_name"] == "mine"
+    other = kohya.save(tmp_path / "b.safetensors", network, {"ss_comment": "x" * (1 << 21), "ss_output_name": "mine"})
+    assert other.tags is None
+    assert "ss_comment" not in kohya.read(tmp_path / "b.safetensors").metadata
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_the_file_in_the_precision_asked_for(base: Path, tmp_path: Path, precision: Any) -> None:
+    _, network = trained(base, BakeParams(network_dim=4))
+    with torch.no_grad():
+        network.modules[0].up[0, 0] = 1e6
+    kohya.save(tmp_path / "a.safetensors", network, {}, precision)
+    wanted = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[precision]
     with safe_open(tmp_path / "a.safetensors", framework="pt") as handle:
-        assert {handle.get_tensor(name).dtype for name in handle.keys()} == {torch.float16}  # noqa: SIM118
+        tensors = [handle.get_tensor(name) for name in handle.keys()]  # noqa: SIM118
+    assert {tensor.dtype for tensor in tensors} == {wanted}
+    assert all(torch.isfinite(tensor).all() for tensor in tensors)
