@@ -35,8 +35,8 @@ SHORTEST, LONGEST = 16, 8192
 """Sides of a size in pixels; a bake brings every crop to its bucket anyway."""
 _WORKERS = 2
 _DOUBT = 0.05
-_HEAD = 1.5
-"""Of somebody too tall for the part, the head shall be in it: what is cut off above costs more than twice as much."""
+_HEAD = 4.0
+"""Of somebody too tall for the part, the head shall be in it: what is cut off above costs four times as much."""
 _LOOK = 640
 """Pictures are looked at no larger than this; a JPEG is decoded no larger."""
 _FACES = 20

@@ -21,6 +21,7 @@ MAX_BITS = 4
 MAX_COLOUR = 8.0
 """Mean distance of the 8 × 8 colours, 0 to 255: hashes of plain pictures agree by chance, their colours do not."""
 _CHUNK = 512
+_PAIRS = 100_000
 _THUMB = 8 * 8 * 3
 
 
@@ -74,10 +75,16 @@ def _nearest(facts: Sequence[Facts], others: Sequence[Facts], *, backwards: bool
         if backwards:
             keep &= theirs < mine
         mine, theirs = mine[keep], theirs[keep]
-        away = np.abs(thumbs[mine].astype(np.int16) - other_thumbs[theirs]).mean(axis=1)
-        order = np.lexsort((theirs, away))
-        for pair in order[away[order] <= MAX_COLOUR]:
-            found.setdefault(int(mine[pair]), int(theirs[pair]))
+        away = np.empty(len(mine), dtype=np.float32)
+        # In slices: thousands of plain pictures are millions of pairs, and each pair is 200 bytes while it is judged.
+        for first in range(0, len(mine), _PAIRS):
+            pairs = slice(first, first + _PAIRS)
+            away[pairs] = np.abs(thumbs[mine[pairs]].astype(np.int16) - other_thumbs[theirs[pairs]]).mean(axis=1)
+        near = away <= MAX_COLOUR
+        mine, theirs, away = mine[near], theirs[near], away[near]
+        order = np.lexsort((theirs, away, mine))
+        _, nearest = np.unique(mine[order], return_index=True)
+        found.update((int(mine[pair]), int(theirs[pair])) for pair in order[nearest])
     return found
 
 

@@ -123,7 +123,7 @@ def test_boxes_are_in_the_upright_picture_and_damage_is_told(tmp_path: Path) -> 
     picture.save(tmp_path / "gone.png")
     dataset = scan(tmp_path)
     (tmp_path / "gone.png").write_bytes(b"")
-    failed = crop(dataset, dataset.images, (512, 512), "focus")
+    _, failed = crop(dataset, dataset.images, (512, 512), "focus")
     assert [(finding.file, finding.code) for finding in failed] == [("gone.png", "image_unreadable")]
     found = {image.name: image.crop for image in reread(dataset, ["turned.jpg", "gone.png"]).images}
     turned = found["turned.jpg"]
