@@ -106,12 +106,14 @@ def fit(width: int, height: int, sizes: list[Size] | tuple[Size, ...], params: B
     """The bucket of a picture of `width` × `height` and how it gets there.
 
     Its own size where that is a bucket, else the bucket of nearest aspect ratio by logarithm: unlike kohya's
-    linear distance, this treats a picture and its rotation alike. The picture is scaled to cover, never stretched.
+    linear distance (`kohya_compat`), this treats a picture and its rotation alike. The picture is scaled to cover,
+    never stretched.
     """
     if params.enable_bucket and params.bucket_no_upscale:
         bucket = _own_bucket(width, height, params)
     else:
-        bucket = _nearest(width, height, sizes if isinstance(sizes, tuple) else tuple(sizes))
+        nearest = _kohyas if params.kohya_compat else _nearest
+        bucket = nearest(width, height, sizes if isinstance(sizes, tuple) else tuple(sizes))
     return cover(width, height, bucket)
 
 
@@ -160,6 +162,13 @@ def _nearest(width: int, height: int, sizes: tuple[Size, ...]) -> Size:
     # Rounded, so that a tie is one on every machine; of two equally near ones the squarer is taken.
     best = min(near, key=lambda i: (round(abs(ratios[i] - wanted), 9), round(abs(ratios[i]), 9)))
     return ordered[best]
+
+
+def _kohyas(width: int, height: int, sizes: tuple[Size, ...]) -> Size:
+    """kohya's choice (`BucketManager.select_bucket`): the first of the sorted sizes whose width / height is nearest."""
+    if (width, height) in sizes:
+        return (width, height)
+    return min(sizes, key=lambda size: abs(size[0] / size[1] - width / height))
 
 
 def _own_bucket(width: int, height: int, params: BakeParams) -> Size:

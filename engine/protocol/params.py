@@ -174,8 +174,7 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         float,
         _knob(
             "Polynomial power",
-            "How steeply the rate falls with lr_scheduler = polynomial: 1 falls evenly, 2 early, 0.5 late. 0.5 to "
-            "3.",
+            "How steeply the rate falls with lr_scheduler = polynomial: 1 falls evenly, 2 early, 0.5 late. 0.5 to 3.",
             "Learning",
             "lr_scheduler_power",
             gt=0,
@@ -655,8 +654,8 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         float,
         _knob(
             "Adaptive noise scale",
-            "Adds this many times the mean brightness of a latent's channel to the noise offset, so that extreme "
-            "pictures get more of it; below 0 they get less. About as large as the offset itself.",
+            "Adds this many times the mean of a latent's channel to the noise offset, so that very dark, bright or "
+            "tinted pictures get more of it; below 0 they get less. About as large as the offset itself.",
             "Noise and loss",
             "adaptive_noise_scale",
             ge=-10,
@@ -747,8 +746,8 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         bool,
         _knob(
             "Debiased estimation",
-            "Weights steps so that errors of the finished picture count alike at every noise level: stronger than "
-            "min-SNR, and in its place. Colours and contrast come sooner; detail can suffer.",
+            "Lets noisy timesteps count more, by 1/√SNR, so that errors of the finished picture weigh more evenly "
+            "at every noise level; in place of min-SNR. Colours and composition come sooner; detail can suffer.",
             "Noise and loss",
             "debiased_estimation_loss",
         ),
@@ -876,9 +875,10 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         _knob(
             "As kohya does it",
             "Reproduces published recipes where kohya's trainer differs: masked loss is not divided by the mask's "
-            "area; loss weights follow the noise schedule before its zero-SNR correction; debiased estimation of "
-            "v-prediction is 1/(SNR+1); the snr schedule ignores Huber scale; each batch of an accumulated step "
-            "counts the same, however full.",
+            "area; loss weights follow the noise schedule before its zero-SNR correction, SNR at most 1000; "
+            "debiased estimation of v-prediction is 1/(SNR+1); the snr schedule ignores Huber scale; each batch of "
+            "an accumulated step counts the same, however full; buckets are chosen by linear aspect ratio; SDXL "
+            "hears kohya's crop offsets; captions of mirrored pictures keep left and right.",
             "Noise and loss",
             "sd-scripts",
         ),
@@ -1097,7 +1097,6 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             max_length=1000,
         ),
     ] = ""
-
 
     @property
     def text_encoder_lrs(self) -> tuple[float, float]:

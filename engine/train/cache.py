@@ -37,11 +37,12 @@ def latent_key(sha256: str, fit: Fit, vae_hash: str, *, flip: bool = False) -> s
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def frame_of(item: Item) -> Frame:
+def frame_of(item: Item, *, kohya: bool = False) -> Frame:
     """What families that are told about size and crop hear of an item (height before width).
 
-    The offset is the real one within the scaled picture. A part that a person cropped counts as a picture of its own,
-    as if it had been exported: the U-Net shall not learn it as the corner of something larger.
+    The offset is the real one within the scaled picture; kohya tells that of a picture scaled to fit inside the bucket
+    instead, with a margin on either side. A part that a person cropped counts as a picture of its own, as if it had
+    been exported: the U-Net shall not learn it as the corner of something larger.
     """
     fit, crop = item.fit, item.image.crop
     (width, height), left, top = fit.source, fit.crop[0], fit.crop[1]
@@ -54,6 +55,11 @@ def frame_of(item: Item) -> Frame:
         width, height = box[2] - box[0], box[3] - box[1]
     if item.flip:
         left = max(0, across - left - fit.bucket[0])
+    if kohya:
+        scale = min(fit.bucket[0] / width, fit.bucket[1] / height)
+        left, top = (
+            int((side - length * scale) // 2) for side, length in zip(fit.bucket, (width, height), strict=True)
+        )
     return Frame(original=(height, width), crop=(top, left), target=(fit.bucket[1], fit.bucket[0]))
 
 

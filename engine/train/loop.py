@@ -166,7 +166,7 @@ def _loss(setup: Setup, epoch: int, batch: order.Batch) -> Tensor:
     counts = [params.prior_loss_weight if one.item.reg else 1.0 for one in views]
     with setup.compute.autocast():
         words = setup.captions([one.caption for one in views])
-        return setup.loss(draws, words, [frame_of(one.item) for one in views], counts)
+        return setup.loss(draws, words, [frame_of(one.item, kohya=params.kohya_compat) for one in views], counts)
 
 
 def _obey(

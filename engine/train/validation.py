@@ -34,6 +34,6 @@ def measure(setup: Setup, tick: Callable[[], None]) -> float:
         caption = plain_caption(item.image.caption or "", setup.params)
         with setup.compute.autocast():
             words = setup.captions.plain([caption] * TIMESTEPS)
-            errors = setup.loss.errors(draws, words, [frame_of(item)] * TIMESTEPS)
+            errors = setup.loss.errors(draws, words, [frame_of(item, kohya=setup.params.kohya_compat)] * TIMESTEPS)
         total += float(errors.mean())
     return total / len(setup.held_out)

@@ -117,3 +117,18 @@ def test_nothing_is_enlarged_that_fills_a_step(resolution: int, width: int, heig
     found = fit(width, height, bucket_sizes(params), params)
     if min(width, height) * min(1, resolution / math.sqrt(width * height)) >= bucket_range(params).step:
         assert found.enlargement <= 1 + 1e-9
+
+
+def test_kohyas_choice_is_the_nearest_by_linear_ratio() -> None:
+    """Where both rules differ: log distance treats a picture and its rotation alike, linear distance does not."""
+    params = BakeParams(resolution=512)
+    kohya = BakeParams(resolution=512, kohya_compat=True)
+    sizes = bucket_sizes(params)
+    differ = 0
+    for width in range(300, 1500, 7):
+        ratio = width / 700
+        wanted = sorted(sizes, key=lambda size: (abs(size[0] / size[1] - ratio), size))[0]
+        mine = fit(width, 700, sizes, kohya).bucket
+        assert mine == ((width, 700) if (width, 700) in sizes else wanted)
+        differ += mine != fit(width, 700, sizes, params).bucket
+    assert differ > 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from engine.dataset.manifest import file_sha256
 from engine.dataset.plan import Item, make_plan
@@ -180,3 +181,12 @@ def test_a_cache_that_takes_no_file_is_only_slower(model: DiffusionModel, folder
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert same(found, expected)
     assert not list((tmp_path / "full").rglob("*.safetensors*"))
+
+
+def test_kohyas_crop_offsets_are_those_of_a_picture_that_fits_inside(tmp_path: Path) -> None:
+    """800 × 1200 in a bucket of 832 × 1216: the real cut is 16 from the top, kohya tells 10 from the left."""
+    Image.new("RGB", (800, 1200)).save(tmp_path / "a.png")
+    (item,) = make_plan(scan(tmp_path), None, BakeParams(resolution=1024)).items
+    assert item.fit.bucket == (832, 1216)
+    assert frame_of(item).crop == (16, 0)
+    assert frame_of(item, kohya=True).crop == (0, 10)
