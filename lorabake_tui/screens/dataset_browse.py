@@ -185,6 +185,8 @@ class DatasetBrowse(Section, inherit_bindings=False):
     def _show_current(self) -> None:
         number = self._list.current
         picture, caption = self.query_one("#picture", Frame), self.query_one("#caption", Frame)
+        findings = self._opened.findings
+        self.query_one("#wrong").display = bool(findings is not None and findings.images)
         if number is None:
             picture.set_title("", "")
             caption.set_title(_("Caption"), "")
@@ -198,8 +200,6 @@ class DatasetBrowse(Section, inherit_bindings=False):
         subtitle = ngettext("{count} tag", "{count} tags", count).format(count=count) if row.caption else ""
         caption.set_title(_("Caption"), subtitle)
         self.query_one(TagLine).show(row.caption, instead=self._instead(row))
-        findings = self._opened.findings
-        self.query_one("#wrong").display = bool(findings is not None and findings.images)
         self.query_one("#wrong-page", Page).show(text.findings_of(self._opened, row))
         part = Part(row.crop.box, row.crop.of, warn=row.crop.cuts_face) if row.crop is not None else None
         self.query_one(BoxedPicture).show_part(self._item(row), part)

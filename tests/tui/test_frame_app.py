@@ -79,6 +79,7 @@ async def test_no_line_is_longer_than_the_screen(
 
 async def test_language_switches_at_once(app: App, sample_dataset: Path, screen_text: Text, until: Until) -> None:
     async with app(size=(120, 36), dataset=sample_dataset) as pilot:
+        await until(pilot, lambda: pilot.app.opened.findings is not None)
         await pilot.press("2", "1")
         english = _without_picture(screen_text(pilot.app))
         await pilot.press("ctrl+l")
@@ -156,6 +157,8 @@ async def test_golden(
     async with app(
         size=SIZES[size], section=section, dataset=sample_dataset if opened else "", language=language
     ) as pilot:
+        if section == "dataset" and opened:
+            await until(pilot, lambda: pilot.app.opened.findings is not None)
         if section == "tags" and opened:
             await until(pilot, lambda: pilot.app.screen._table is not None)
         for key in pressed:
@@ -167,6 +170,32 @@ async def test_golden(
             await pilot.pause(0.3)
         await pilot.pause()
         golden(f"{name}-{size}-{language}", _without_picture(masked(screen_text(pilot.app))))
+
+
+SHEETS = {"findings": ("w",), "plan": ("p",), "crop": ("c", "down", "right"), "grid": ("t", "j")}
+
+
+@pytest.mark.parametrize(("size", "language"), [("80x24", "en"), ("120x36", "zh_CN")])
+async def test_golden_of_what_opens_from_the_dataset(
+    size: str,
+    language: str,
+    app: App,
+    sample_dataset: Path,
+    until: Until,
+    screen_text: Text,
+    golden: Callable[[str, str], None],
+) -> None:
+    async with app(size=SIZES[size], dataset=sample_dataset, language=language) as pilot:
+        await until(pilot, lambda: pilot.app.opened.findings is not None)
+        for name, pressed in SHEETS.items():
+            for key in pressed:
+                await pilot.press(key)
+                await until(pilot, lambda key=key: pilot.app.screen.is_modal or key not in "wpc")
+            if name == "grid":
+                await until(pilot, lambda: pilot.app.screen.query_one("#thumbs").complete)
+            golden(f"dataset-{name}-{size}-{language}", _without_picture(screen_text(pilot.app)))
+            if pilot.app.screen.is_modal:
+                await pilot.press("escape")
 
 
 def _without_picture(text: str) -> str:
