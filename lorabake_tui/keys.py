@@ -11,6 +11,7 @@ from textual.binding import Binding
 from lorabake_tui.action import Action, key_label, key_labels
 from lorabake_tui.i18n import N_
 from lorabake_tui.keys_dataset import DATASET, FINDINGS, PLAN, REVIEW, SETTINGS
+from lorabake_tui.keys_tags import TAG_REVIEW, TAGS, TRAITS
 
 __all__ = ["SECTIONS", "TABLE", "Action", "bindings", "find", "key_label", "key_labels"]
 
@@ -73,15 +74,6 @@ CONFIRM: tuple[Action, ...] = (Action("confirm.yes", "y", N_("Yes"), N_("Do it."
 HELP: tuple[Action, ...] = (
     Action("help.scroll", "space", N_("Page down"), N_("Show the next page."), palette=False),
     Action("help.close", "question_mark,q", N_("Close"), N_("Close the help."), palette=False),
-)
-
-TAGS: tuple[Action, ...] = (
-    Action(
-        "tags.images", "i", N_("Images"), N_("Show the images that carry this tag (Enter does the same)."), footer=1
-    ),
-    Action("tags.filter", "slash", N_("Filter"), N_("Show only tags that hold these words."), footer=2),
-    Action("tags.sort", "s", N_("Sort"), N_("Sort by count, by name, or by place in the caption."), footer=3),
-    Action("tags.clear", "escape", N_("Clear"), N_("Take the filter away."), palette=False),
 )
 
 PARAMS: tuple[Action, ...] = (
@@ -189,6 +181,8 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "settings": SETTINGS,
     "dataset": DATASET,
     "tags": TAGS,
+    "tag_review": TAG_REVIEW,
+    "traits": TRAITS,
     "params": PARAMS,
     "queue": QUEUE,
     "monitor": MONITOR,

@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING
 from engine.handlers import Context
 from engine.handlers.dataset_filter import facts
 from engine.home import home
+from engine.protocol import fields
 from engine.protocol.errors import EngineError
-from engine.protocol.messages import FilterParams
+from engine.protocol.messages import Empty, FilterParams
 from engine.protocol.records import Suggestion, Suggestions, TagTable
-from engine.protocol.tags import SuggestTags, Traits, TraitsParams
+from engine.protocol.tags import (
+    JudgeParams,
+    Review,
+    ReviewParams,
+    ReviewRow,
+    SuggestTags,
+    Trains,
+    TrainsParams,
+    Traits,
+    TraitsParams,
+)
 
 if TYPE_CHECKING:
     from engine.dataset.vocabulary import Vocabulary
@@ -65,6 +76,64 @@ def tags_traits(context: Context, params: TraitsParams) -> Traits:
     from engine.dataset.tag_traits import traits
 
     return traits(context.datasets.get(params.path), params.trigger)
+
+
+def tags_trains(context: Context, params: TrainsParams) -> Trains:
+    """One caption as the trainer will see it."""
+    from engine.dataset.render import plain_caption, seen
+    from engine.dataset.scan import find
+    from engine.dataset.tokens import about_tokens
+
+    built = fields.build(params.params)
+    dataset = context.datasets.get(params.path)
+    caption = find(dataset, params.image).caption or ""
+    item = next(number for number, image in enumerate(dataset.images) if image.name == params.image)
+    plain = plain_caption(caption, built)
+    return Trains(
+        image=params.image,
+        plain=plain,
+        views=seen(caption, built, item=item, turns=3),
+        tokens=about_tokens(plain),
+        limit=built.max_token_length,
+    )
+
+
+def tags_review(context: Context, params: ReviewParams) -> Review:
+    """The doubtful images first: by how far the score lies from the middle, then those without a score."""
+    from engine.dataset.captions import split_tags
+    from engine.dataset.names import printable
+    from engine.dataset.tag_names import key_of
+    from engine.dataset.tag_review import judged
+
+    dataset = context.datasets.get(params.path)
+    asked = facts(context, dataset)
+    scores = asked.scores(params.tag) if asked.scores is not None else {}
+    looked_at = judged(dataset.path, params.tag)
+    wanted = key_of(params.tag)
+    rows = [
+        ReviewRow(
+            file=image.name,
+            score=scores.get(image.name),
+            written=any(key_of(tag) == wanted for tag in split_tags(image.caption or "")),
+            judged=image.name in looked_at,
+        )
+        for image in dataset.images
+    ]
+    # What carries the tag without a score, or has a score without the tag, is likelier wrong than the rest.
+    rows.sort(key=lambda row: abs(row.score - _MIDDLE) if row.score is not None else (0.6 if row.written else 2.0))
+    return Review(path=printable(str(dataset.path)), tag=params.tag, rows=rows[:_REVIEWED])
+
+
+def tags_judge(context: Context, params: JudgeParams) -> Empty:
+    """Remember what was looked at, so that a review goes on where it stopped."""
+    from engine.dataset.tag_review import judge
+
+    judge(context.datasets.get(params.path).path, params.tag, params.image, again=params.again)
+    return Empty()
+
+
+_MIDDLE = 0.35
+_REVIEWED = 20_000
 
 
 def _vocabularies(root: Path) -> list[Vocabulary]:

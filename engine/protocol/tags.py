@@ -5,7 +5,7 @@ Parameters and results of the `tags.*` methods, listed in `messages.METHODS`; wh
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -161,6 +161,59 @@ class BindParams(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: dict[str, Verdict]
     apply: bool = True
     dry_run: bool = False
+
+
+class TrainsParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bake with `params` (a plain mapping) makes of one image's caption."""
+
+    path: str
+    image: str
+    params: dict[str, Any] = {}
+
+
+class Trains(Record, frozen=True):
+    """A caption as the trainer takes it: `plain` without anything left to chance, `views` the first of the first
+    epoch. `tokens` is an estimate, `limit` how many are read."""
+
+    image: str
+    plain: str
+    views: list[str] = []
+    tokens: int = 0
+    limit: int = 75
+
+
+class ReviewParams(msgspec.Struct, frozen=True, kw_only=True):
+    """All images by what a tagger says of one tag, the doubtful ones first."""
+
+    path: str
+    tag: str
+
+
+class ReviewRow(Record, frozen=True):
+    """An image of a review: the tag's score (None where no tagger saw it), whether the caption holds it, and whether it
+    was looked at before."""
+
+    file: str
+    score: float | None = None
+    written: bool = False
+    judged: bool = False
+
+
+class Review(Record, frozen=True):
+    """The images in the order of a review."""
+
+    path: str
+    tag: str
+    rows: list[ReviewRow] = []
+
+
+class JudgeParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Remember that an image was looked at in the review of a tag; with `again` it was not."""
+
+    path: str
+    tag: str
+    image: str
+    again: bool = False
 
 
 def ops_of(lines: list[str]) -> list[TagOp]:

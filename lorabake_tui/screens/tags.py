@@ -1,195 +1,384 @@
-"""The Tags section: every tag of the dataset with its count, its share and its usual place in the captions."""
+"""The Tags section: every edit of tags, on the marked images, the one under the cursor, or all that are shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 from textual import on, work
-from textual.app import ComposeResult
 
-from engine.protocol.messages import PathParams
-from engine.protocol.records import TagCount, TagTable
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.records import ImageRow, Suggestions
+from engine.protocol.tags import EditParams, StepParams, SuggestTags, TagOp, TagReport
 from lorabake_tui import keys
-from lorabake_tui.i18n import N_, _, ngettext
-from lorabake_tui.screens.section import Section, hints_of
+from lorabake_tui.client import ClientError
+from lorabake_tui.i18n import _, ngettext
+from lorabake_tui.screens import tags_text as text
+from lorabake_tui.screens.tags_box import TOPICS, TagBox
+from lorabake_tui.screens.tags_view import TagsView
+from lorabake_tui.store.tagbox import having, ops_of
 from lorabake_tui.widgets.ask import AskLine
-from lorabake_tui.widgets.empty import Empty
 from lorabake_tui.widgets.frame import Frame
-from lorabake_tui.widgets.rows import Cell, Column, RowList
-
-ORDERS = (N_("by count"), N_("by name"), N_("by place"))
-BAR_WIDTH = 20
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
+from lorabake_tui.widgets.plain import plain, restore
+from lorabake_tui.widgets.rows import RowList
 
 
-class TagsSection(Section, inherit_bindings=False):
-    """The tag table; Enter shows a tag's images in the Dataset section."""
+class TagsSection(TagsView, inherit_bindings=False):
+    """Tag, rename, sort, review and bind, with undo instead of questions."""
 
     SECTION = "tags"
     BINDINGS = keys.bindings(SECTION)
     DEFAULT_CSS = """
-    TagsSection Frame { height: 1fr; }
+    TagsSection {
+        & #tags-some, & #tags-none { height: 1fr; }
+        & #tags-table { width: 1fr; height: 1fr; }
+        & #tags-side { width: 38; height: 1fr; }
+        & #tags-images { height: 2fr; min-height: 4; }
+        & #tags-own { height: 3fr; min-height: 5; }
+        & #tags-trains, & #tags-offers { height: 7; }
+        &.-wide #tags-side { width: 50; }
+        &.-high #tags-trains, &.-high #tags-offers { height: 10; }
+    }
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._table: TagTable | None = None
-        self._asked: tuple[str, int, bool] = ("", 0, False)
-        self._filter = ""
-        self._order = 0
+        self._last: list[TagOp] = []
+        self._renaming: tuple[str, str] = ("", "")
 
-    def body(self) -> ComposeResult:
-        with Frame(id="tags-none"):
-            yield Empty()
-        with Frame(id="tags-some"):
-            yield RowList(
-                [
-                    Column(_("Tag")),
-                    Column(_("Images"), 7, right=True),
-                    Column(_("Share"), 6, right=True),
-                    Column("", BAR_WIDTH, shown_from=64),
-                    Column(_("Place"), 6, right=True),
-                ],
-                id="tag-list",
-            )
-        yield AskLine()
+    # -- doing ------------------------------------------------------------------------------------------------
 
-    def on_mount(self) -> None:
-        self.facts_changed()
+    def edit(self, ops: Sequence[TagOp], *, expected: str | None = None) -> None:
+        """Carry out operations one after the other, and show what became of them."""
+        if ops:
+            self._edit(list(ops), expected)
 
-    def on_screen_resume(self) -> None:
-        self._ask_table()
+    @work(exit_on_error=False, group="edits")
+    async def _edit(self, ops: list[TagOp], expected: str | None) -> None:
+        path = self.bench.opened.path
+        for op in ops:
+            report = await self.call("tags.edit", EditParams(path=path, op=op, expected=expected, diffs=0))
+            if report is None:
+                return
+            if op.verb != "write":
+                self._last = ops
+            self.take(report)
 
-    # -- showing ----------------------------------------------------------------------------------------------
-
-    def facts_changed(self) -> None:
-        if not self.composed:
+    def take(self, report: TagReport) -> None:
+        """Show the images as they are after an edit, and say what it did."""
+        if report.path != self.bench.opened.path:
             return
-        if self.bench.opened.path != self._asked[0]:
-            self._table = None
-        if self.is_current:
-            self._ask_table()
-        self._show()
-
-    def _ask_table(self) -> None:
-        opened = self.bench.opened
-        asked = (opened.path, opened.version, opened.complete)
-        if asked != self._asked and opened.path and opened.complete:
-            self._asked = asked
-            self._load()
-
-    @work(exclusive=True, exit_on_error=False, group="tags")
-    async def _load(self) -> None:
-        table = await self.call("dataset.tags", PathParams(path=self.bench.opened.path))
-        if table is not None and table.path == self.bench.opened.path:
-            self._table = table
-            self._show()
-
-    def _show(self) -> None:
-        empty = self._table is None or not self._table.tags
-        self.query_one("#tags-none").display = empty
-        self.query_one("#tags-some").display = not empty
-        if empty or self._table is None:
-            self._say_empty()
-            return
-        table = self._table
-        self._list.empty = _("No tag fits the filter.")
-        self._list.show(self._rows(table.tags), self._cells)
-        title = ngettext("{count} tag", "{count} tags", len(table.tags)).format(count=len(table.tags))
-        images = ngettext("{count} image", "{count} images", table.images).format(count=table.images)
-        parts = [_(ORDERS[self._order])]
-        if self._filter:
-            fitting = len(self._list.shown)
-            parts.insert(0, _("{count} fit “{filter}”").format(count=fitting, filter=self._filter))
-        if table.limit_reached:
-            parts.append(_("only the most frequent"))
-        self.query_one("#tags-some", Frame).set_title(f"{title} · {images}", " · ".join(parts))
-        if self.focused is None:
-            self._list.focus()
-
-    def _say_empty(self) -> None:
-        if self.bench.opened.path and self._table is not None:
-            sentence = _("No image of this dataset has a tag.")
-            names: tuple[str, ...] = ("app.dataset",)
-        elif self.bench.opened.path:
-            sentence, names = _("Reading the captions."), ()
-        else:
-            sentence, names = _("No dataset is open."), ("app.dataset", "app.help")
-        self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in names])
-
-    @property
-    def _list(self) -> RowList:
-        return self.query_one("#tag-list", RowList)
-
-    def _rows(self, tags: Sequence[TagCount]) -> Sequence[int]:
-        words = self._filter.lower().split()
-        rows = [n for n, row in enumerate(tags) if all(word in row.tag.lower() for word in words)]
-        if self._order == 1:
-            rows.sort(key=lambda n: tags[n].tag.lower())
-        elif self._order == 2:
-            rows.sort(key=lambda n: tags[n].mean_rank)
-        return rows
-
-    def _cells(self, number: int) -> Sequence[Cell]:
-        assert self._table is not None
-        row, images = self._table.tags[number], max(1, self._table.images)
-        share = row.count / images
-        return (
-            row.tag,
-            str(row.count),
-            (f"{share * 100:.0f} %", "row--dim"),
-            (bar(share, BAR_WIDTH), "row--bar"),
-            (f"{row.mean_rank + 1:.1f}", "row--dim"),
+        self.bench.opened.replace(report.rows)
+        if report.reload:
+            self.bench.reload_dataset()
+        self.bench.changed.publish(None)
+        count = ngettext("{count} caption", "{count} captions", report.changed).format(count=report.changed)
+        self.query_one("#tags-own", Frame).set_title(
+            self.image.name if self.image else "", f"{report.title} · {count}" if report.title else count
         )
+        if report.failed:
+            first = report.failed[0]
+            self.bench.tell_error(ErrorInfo(code=first.code, message=first.message, hint=first.hint, args=first.args))
 
-    def hints(self) -> list[tuple[str, str]]:
-        if self.query_one(AskLine).asking:
-            return hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
-        return super().hints()
+    def _on_shown(self, verb: Any, tags: list[str], **more: Any) -> TagOp:
+        """An operation on all images shown."""
+        return TagOp(verb=verb, tags=tags, where=self._where, **more)
 
-    # -- actions ----------------------------------------------------------------------------------------------
+    def _on_chosen(self, verb: Any, tags: list[str], **more: Any) -> TagOp:
+        return TagOp(verb=verb, tags=tags, names=[row.name for row in self.chosen], **more)
 
-    @on(RowList.Selected)
-    def action_images(self) -> None:
-        row = self._list.current
-        if row is not None and self._table is not None:
-            tag = self._table.tags[row].tag
-            self.bench.show_tag(tag)
+    # -- the line that asks -----------------------------------------------------------------------------------
 
-    def action_sort(self) -> None:
-        self._order = (self._order + 1) % len(ORDERS)
-        self._show()
-        self._list.action_first()
+    def _ask(self, topic: str, label: str, value: str = "", **more: Any) -> None:
+        self._back_to = self.focused
+        self._box.ask(topic, label, value, **more)
+        self.refresh_hints()
+
+    def action_add(self) -> None:
+        rows = self.chosen
+        if rows:
+            scope = rows[0].name if len(rows) == 1 else _("{count} marked").format(count=len(rows))
+            self._ask("tags", _("Tag {scope}").format(scope=scope), note=_("tag -tag old>new tag@1"))
+
+    def action_add_all(self) -> None:
+        count = len(self.shown)
+        if count:
+            scope = ngettext("{count} image", "{count} images", count).format(count=count)
+            self._ask("tags-all", _("Tag {scope}").format(scope=scope), note=_("tag -tag old>new tag@1"))
+
+    def action_find(self) -> None:
+        self._ask("find", _("Find images"), self._where, note=_("words, tag:x, -tag:y, tags:>20"))
 
     def action_filter(self) -> None:
         if self._table is not None:
-            self.query_one(AskLine).ask("filter", _("Filter"), self._filter)
-            self.refresh_hints()
+            self._ask("filter", _("Filter"), self._filter)
 
-    def action_clear(self) -> None:
-        self._filter = ""
-        self._show()
+    def action_trigger(self) -> None:
+        if self.shown:
+            self._ask("trigger", _("Trigger word"), note=_("in front of every caption shown"))
+
+    def action_rename(self) -> None:
+        tag = self.tag_under_cursor()
+        if tag:
+            own = self.focused is self._owned
+            self._renaming = (tag, self.image.name if own and self.image else "")
+            note = "" if own else _("on all shown")
+            self._ask("rename", _("Rename {tag}").format(tag=plain(tag)), plain(tag), note=note)
+
+    def action_edit(self) -> None:
+        row = self.image
+        if row is not None and row.problem != "caption_undecodable":
+            self._ask("caption", _("Caption"), plain(row.caption or ""))
 
     @on(AskLine.Changed)
-    def _filtering(self, event: AskLine.Changed) -> None:
-        self._filter = event.text
-        self._show()
-
-    @on(AskLine.Answered)
-    def _filtered(self) -> None:
-        self._list.focus()
-        self.refresh_hints()
+    def _asked_changed(self, event: AskLine.Changed) -> None:
+        match event.topic:
+            case "filter":
+                self._filter = event.text
+                self._show()
+            case "find":
+                self._where = event.text
+                self._find(event.text)
+            case "tags" | "tags-all":
+                self._tell_count(event.text)
+                self._suggest(event.text)
 
     @on(AskLine.Dropped)
-    def _filter_dropped(self) -> None:
-        self._filter = ""
-        self._show()
-        self._list.focus()
+    def _asked_dropped(self, event: AskLine.Dropped) -> None:
+        if event.topic == "filter":
+            self._filter = ""
+            self._show()
+        elif event.topic == "find":
+            self._forget_where()
+        self._leave_box()
+
+    @on(AskLine.Answered)
+    def _asked_answered(self, event: AskLine.Answered) -> None:
+        if event.topic in TOPICS and event.text.strip():
+            rows = self.shown if event.topic == "tags-all" else self.chosen
+            self.edit(self._for_scope(ops_of(event.text, rows), event.topic))
+            self.show_offers(None)
+            return
+        self._leave_box()
+        written = event.text.strip()
+        match event.topic:
+            case "rename":
+                self._rename(event.text)
+            case "trigger" if written:
+                self.edit([self._on_shown("prepend", [written])])
+            case "caption" if self.image is not None:
+                self._write(self.image, restore(event.text, self.image.caption or ""))
+
+    def _for_scope(self, ops: list[TagOp], topic: str) -> list[TagOp]:
+        if topic != "tags-all":
+            return ops
+        return [msgspec.structs.replace(op, names=[], where=self._where) for op in ops]
+
+    def _leave_box(self) -> None:
+        self._box.close()
+        self.show_offers(None)
+        (getattr(self, "_back_to", None) or self._tags).focus()
         self.refresh_hints()
 
+    def _rename(self, written: str) -> None:
+        tag, name = self._renaming
+        new = restore(written, tag)
+        if new != tag:
+            where = {"names": [name]} if name else {"where": self._where}
+            self.edit([TagOp(verb="replace", tags=[tag], new=new, **where)])  # type: ignore[arg-type]
 
-def bar(share: float, width: int) -> str:
-    """A horizontal bar of `share` (0 to 1) of `width` cells, in eighths of a cell."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (_EIGHTHS[rest] if rest else "")
+    def _write(self, row: ImageRow, caption: str) -> None:
+        if caption != (row.caption or ""):
+            self.edit([TagOp(verb="write", new=caption, names=[row.name])], expected=row.caption or "")
+
+    def action_editor(self) -> None:
+        from lorabake_tui.editor import edit_text
+
+        row = self.image
+        if row is None:
+            return
+        written = edit_text(self.app, row.caption or "", suffix=".txt")
+        if written is None:
+            self.bench.tell(_("No editor could be started here; set $EDITOR."))
+        else:
+            self._write(row, written)
+
+    # -- the tag box ------------------------------------------------------------------------------------------
+
+    def _tell_count(self, typed: str) -> None:
+        """Say before Enter what it will do, in numbers."""
+        rows = self.shown if self._box.topic == "tags-all" else self.chosen
+        told = []
+        for op in ops_of(typed, rows):
+            have = having(op.tags[0], rows)
+            news = len(rows) - have if op.verb == "add" and not op.at else len(rows) if op.at else have
+            told.append(text.counted(op.verb, news, have if op.verb == "add" and not op.at else 0))
+        self._box.say(" · ".join(told[:2]) or _("tag -tag old>new tag@1"))
+
+    @work(exclusive=True, exit_on_error=False, group="suggest")
+    async def _suggest(self, typed: str) -> None:
+        part = typed.rpartition(",")[2].rpartition(">")[2].strip().removeprefix("-")
+        if not part:
+            self.show_offers(None)
+            return
+        wanted = SuggestTags(path=self.bench.opened.path, text=part, limit=8)
+        try:
+            offers: Suggestions = await self.bench.engine.call("tags.suggest", wanted)
+        except ClientError:
+            return
+        if self._box.text == typed:
+            self.show_offers(offers)
+
+    @on(TagBox.Key)
+    def _box_key(self, event: TagBox.Key) -> None:
+        if self._box.topic not in TOPICS:
+            return
+        offers = self.query_one("#offers", RowList)
+        if event.what == "choose" and self._offers is not None:
+            offers.step(event.by)
+        elif event.what == "take" and self._offers is not None and offers.current is not None:
+            typed = self._box.text
+            head, comma, part = typed.rpartition(",")
+            before, arrow, last = part.rpartition(">")
+            lead = "-" if last.strip().startswith("-") and not arrow else ""
+            space = " " if comma and not arrow else ""
+            self._box.write(head + comma + before + arrow + space + lead + self._offers.rows[offers.current].text)
+        elif event.what == "image" and self._box.topic == "tags" and not self._images.marks:
+            self._images.step(event.by)
+            self.call_after_refresh(self._follow_image)
+
+    def _follow_image(self) -> None:
+        if self._box.topic == "tags" and self.image is not None:
+            typed = self._box.text
+            label = _("Tag {scope}").format(scope=self.image.name)
+            self._box.ask("tags", label, typed, note=_("tag -tag old>new tag@1"))
+            self._tell_count(typed)
+
+    # -- verbs ------------------------------------------------------------------------------------------------
+
+    def action_delete(self) -> None:
+        tag = self.tag_under_cursor()
+        if not tag:
+            return
+        if self.focused is self._owned and self.image is not None:
+            self.edit([TagOp(verb="remove", tags=[tag], names=[self.image.name])])
+        else:
+            self.edit([self._on_shown("remove", [tag])])
+
+    def action_toggle(self) -> None:
+        if self.focused is not self._tags:
+            row = self._images.current
+            if row is not None:
+                self._images.mark(row, row not in self._images.marks)
+                self._images.step(1)
+                self._marks_changed()
+            return
+        tag, rows = self.tag_under_cursor(), self.chosen
+        if tag and rows:
+            everywhere = having(tag, rows) == len(rows)
+            self.edit([self._on_chosen("remove" if everywhere else "add", [tag])])
+
+    def action_mark_tag(self) -> None:
+        tag = self.tag_under_cursor()
+        if tag:
+            rows = self.bench.opened.rows
+            self._images.marks = {n for n in self._images.shown if having(tag, [rows[n]])}
+            self._marks_changed()
+
+    def action_mark_all(self) -> None:
+        shown = set(self._images.shown)
+        self._images.marks = set() if shown <= self._images.marks else shown
+        self._marks_changed()
+
+    def _marks_changed(self) -> None:
+        self._images.restyle()
+        self._count_marked()
+        self._tags.restyle()
+        self.say_scope()
+
+    def action_earlier(self) -> None:
+        self._move(-1)
+
+    def action_later(self) -> None:
+        self._move(1)
+
+    def _move(self, by: int) -> None:
+        place = self._owned.current
+        if place is None or self.image is None or not 0 <= place + by < len(self._own):
+            return
+        tag = self._own[place]
+        self._owned.step(by)
+        self.edit([TagOp(verb="move", tags=[tag], at=place + by + 1, names=[self.image.name])])
+
+    def action_repeat(self) -> None:
+        if self._last:
+            names = [row.name for row in self.chosen]
+            self.edit([msgspec.structs.replace(op, names=names, where="") for op in self._last])
+
+    @work(exit_on_error=False, group="edits")
+    async def action_undo(self) -> None:
+        report = await self.call("tags.undo", StepParams(path=self.bench.opened.path))
+        if report is not None:
+            self.take(report)
+
+    @work(exit_on_error=False, group="edits")
+    async def action_redo(self) -> None:
+        report = await self.call("tags.redo", StepParams(path=self.bench.opened.path))
+        if report is not None:
+            self.take(report)
+
+    # -- dialogs ----------------------------------------------------------------------------------------------
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_review(self) -> None:
+        from lorabake_tui.dialogs.tag_review import TagReview
+
+        tag = self.tag_under_cursor()
+        if tag:
+            await self.app.push_screen_wait(TagReview(self.bench.opened.path, tag, self.call, self.take))
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_bind(self) -> None:
+        from lorabake_tui.dialogs.tag_traits import TraitsBox
+
+        trigger = self.tag_under_cursor()
+        report = await self.app.push_screen_wait(TraitsBox(self.bench.opened.path, trigger, self.call))
+        if report is not None:
+            self.take(report)
+
+    # -- showing ----------------------------------------------------------------------------------------------
+
+    @on(RowList.Selected)
+    def _selected(self, event: RowList.Selected) -> None:
+        if event.rows is self._tags:
+            self.action_images()
+        elif event.rows is self._images:
+            self.action_add()
+        elif event.rows is self._owned:
+            self.action_rename()
+
+    def action_images(self) -> None:
+        tag = self.tag_under_cursor()
+        if tag:
+            self.bench.show_tag(tag)
+
+    def action_sort(self) -> None:
+        self._order = (self._order + 1) % len(text.ORDERS)
+        self._show()
+        self._tags.action_first()
+
+    def action_clear(self) -> None:
+        if self._filter:
+            self._filter = ""
+            self._show()
+        elif self._where:
+            self._forget_where()
+        else:
+            self._images.marks = set()
+            self._marks_changed()
+
+    def _forget_where(self) -> None:
+        self._where, self._fits = "", None
+        self._show_images()
+        self._ask_table()

@@ -1,4 +1,4 @@
-"""The Tags section: the counts are the captions', filter and order work, Enter shows a tag's images."""
+"""The Tags section: counts are the captions', and every key edits what it says, to be taken back by one other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from lorabake_tui.screens.tags import bar
+from engine.protocol.records import ImageRow
+from lorabake_tui.screens.tags_text import bar
+from lorabake_tui.store.tagbox import ops_of
 from lorabake_tui.widgets.rows import RowList
 
 App = Callable[..., AbstractAsyncContextManager[Any]]
@@ -16,71 +18,168 @@ Until = Callable[..., Awaitable[Any]]
 Text = Callable[[Any], str]
 
 
+def _captions(folder: Path) -> dict[str, list[str]]:
+    return {
+        path.stem: [tag.strip() for tag in path.read_text(encoding="utf-8").split(",")]
+        for path in sorted(folder.glob("*.txt"))
+    }
+
+
 def _counts(folder: Path) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for path in folder.glob("*.txt"):
-        counts.update({tag.strip() for tag in path.read_text(encoding="utf-8").split(",") if tag.strip()})
-    return counts
+    return Counter(tag for tags in _captions(folder).values() for tag in set(tags))
 
 
 async def _opened(pilot: Any, until: Until) -> RowList:
     await pilot.press("2")
-    rows: RowList = await until(pilot, lambda: pilot.app.current_mode == "tags" and pilot.app.screen.query_one(RowList))
+    await until(pilot, lambda: pilot.app.current_mode == "tags" and pilot.app.screen.query("#tag-list"))
+    rows: RowList = pilot.app.screen.query_one("#tag-list", RowList)
     await until(pilot, lambda: len(rows.shown))
     return rows
 
 
-async def test_counts_are_those_of_the_captions(
-    app: App, sample_dataset: Path, until: Until, screen_text: Text
-) -> None:
+async def test_the_sheet(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
     counts = _counts(sample_dataset)
     async with app(dataset=sample_dataset) as pilot:
         rows = await _opened(pilot, until)
-        assert len(rows.shown) == len(counts)
-        table = pilot.app.screen._table
-        assert {row.tag: row.count for row in table.tags} == counts
-        first = screen_text(pilot.app).splitlines()[3].split()
-        assert first[1:3] == ["▌mira", str(counts["mira"])]
+        section = pilot.app.screen
+        assert {row.tag: row.count for row in section._table.tags} == counts
+        assert screen_text(pilot.app).splitlines()[3].split()[1:3] == ["▌mira", str(counts["mira"])]
 
-
-async def test_filter_and_order(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
-    async with app(dataset=sample_dataset) as pilot:
-        rows = await _opened(pilot, until)
         await pilot.press("slash", *"hair", "enter")
-        assert len(rows.shown) == sum("hair" in tag for tag in _counts(sample_dataset))
+        assert len(rows.shown) == sum("hair" in tag for tag in counts)
         assert "fit “hair”" in screen_text(pilot.app)
         await pilot.press("escape", "s")
-        names = [pilot.app.screen._table.tags[n].tag for n in rows.shown]
+        names = [section._table.tags[n].tag for n in rows.shown]
         assert names == sorted(names, key=str.lower)
         await pilot.press("s")
-        assert pilot.app.screen._table.tags[rows.shown[0]].tag == "mira"
+        assert section._table.tags[rows.shown[0]].tag == "mira"
 
+        await pilot.press("f", *"tag:smile", "enter")
+        await until(pilot, lambda: len(section.shown) == counts["smile"])
+        await until(pilot, lambda: section._table.images == counts["smile"])
+        await pilot.press("f", *" (")
+        await until(pilot, lambda: "never closed" in screen_text(pilot.app))
+        assert len(section.shown) == counts["smile"]
+        await pilot.press("escape")
+        await until(pilot, lambda: section._table.images == len(pilot.app.opened.rows))
 
-async def test_enter_shows_the_images(app: App, sample_dataset: Path, until: Until) -> None:
-    async with app(dataset=sample_dataset) as pilot:
-        rows = await _opened(pilot, until)
-        await pilot.press("j", "j")
-        tag = pilot.app.screen._table.tags[rows.current]
-        await pilot.press("enter")
+        await pilot.press("j", "i")
+        tag = section._table.tags[rows.current]
         await until(pilot, lambda: pilot.app.current_mode == "dataset")
         images = pilot.app.screen.query_one("#image-list", RowList)
         await until(pilot, lambda: len(images.shown) == tag.count)
         assert all(tag.tag in (pilot.app.opened.rows[n].caption or "") for n in images.shown)
 
 
-async def test_an_edited_caption_counts_at_once(app: App, sample_dataset: Path, until: Until) -> None:
+async def test_the_tag_box_from_image_to_image(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    before = _captions(sample_dataset)
     async with app(dataset=sample_dataset) as pilot:
         await _opened(pilot, until)
-        await pilot.press("1", "e", "end", *", unheard of", "enter")
-        await until(pilot, lambda: "unheard of" in (pilot.app.opened.rows[0].caption or ""))
-        await pilot.press("2")
-        await until(pilot, lambda: any(row.tag == "unheard of" for row in pilot.app.screen._table.tags))
+
+        def tags(name: str) -> list[str]:
+            return _captions(sample_dataset)[name]
+
+        await pilot.press("tab", "a", *"freckles")
+        await until(pilot, lambda: "adds to 1" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: tags("00") == [*before["00"], "freckles"])
+        await pilot.press(*"frecc")
+        await pilot.press("backspace")
+        await until(pilot, lambda: pilot.app.screen._offers is not None)
+        await pilot.press("tab")
+        assert pilot.app.screen._box.text == "freckles"
+        await until(pilot, lambda: "takes off 1" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: tags("00") == before["00"])
+        await pilot.press("pagedown", *"mira>Mira, ;)@1", "enter")
+        await until(pilot, lambda: tags("01") == [";)", "Mira", *before["01"][1:]])
+        await pilot.press(*"-;)", "enter")
+        await until(pilot, lambda: tags("01") == ["Mira", *before["01"][1:]])
+        await pilot.press("enter")
+        assert not pilot.app.screen._box.asking
+        await pilot.press("j", "full_stop")
+        assert tags("02") == before["02"]
+        await pilot.press("u", "u", "u")
+        await until(pilot, lambda: tags("01") == before["01"])
+        await pilot.press("U")
+        await until(pilot, lambda: "Mira" in tags("01"))
+
+
+async def test_marks_table_order_trigger(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    before = _captions(sample_dataset)
+    async with app(dataset=sample_dataset, section="tags") as pilot:
+        rows = await _opened(pilot, until)
+        section = pilot.app.screen
+
+        def tags() -> dict[str, list[str]]:
+            return _captions(sample_dataset)
+
+        await pilot.press("tab", "space", "space", "shift+tab")
+        assert "2 marked" in screen_text(pilot.app)
+        await pilot.press("slash", *"straw", "enter")
+        some = sum("straw hat" in before[name] for name in ("00", "01"))
+        assert f"{some}/2" in screen_text(pilot.app)
+        await pilot.press("space")
+        await until(pilot, lambda: ("straw hat" in tags()["00"]) == (some < 2) == ("straw hat" in tags()["01"]))
+        await pilot.press("u", "d")
+        await until(pilot, lambda: "straw hat" not in _counts(sample_dataset))
+        await pilot.press("u")
+        await until(pilot, lambda: tags() == before)
+        await pilot.press("escape", "g", "r")
+        assert section._renaming[0] == "mira"
+        await pilot.press("end", *" new", "enter")
+        await until(pilot, lambda: all(found[0] == "mira new" for found in tags().values()))
+        await pilot.press("u", "escape", "tab", "tab", "J")
+        await until(pilot, lambda: tags()["00"][:2] == [before["00"][1], "mira"])
+        await until(pilot, lambda: section._own[:2] == [before["00"][1], "mira"])
+        await pilot.press("t", *"trigger", "enter")
+        await until(pilot, lambda: all(found[0] == "trigger" for found in tags().values()))
+        assert len(tags()) == len(pilot.app.opened.rows)
+        await until(pilot, lambda: "trigger" in [section._table.tags[n].tag for n in rows.shown])
+
+
+async def test_review_and_binding(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    before = _captions(sample_dataset)
+    async with app(dataset=sample_dataset, section="tags") as pilot:
+        await _opened(pilot, until)
+
+        def tags() -> dict[str, list[str]]:
+            return _captions(sample_dataset)
+
+        await pilot.press("slash", *"smile", "enter", "v")
+        await until(pilot, lambda: "in the caption" in screen_text(pilot.app))
+        review = pilot.app.screen
+        first = Path(review._review.rows[0].file).stem
+        await pilot.press("n")
+        await until(pilot, lambda: "smile" not in tags()[first])
+        await pilot.press("y", "u", "u")
+        await until(pilot, lambda: tags() == before and review._place == 0)
+        await pilot.press("y", "n")
+        await until(pilot, lambda: "2 / " in screen_text(pilot.app))
+        await pilot.press("escape", "v")
+        await until(pilot, lambda: getattr(pilot.app.screen, "_review", None) and "2 / " in screen_text(pilot.app))
+        assert sum(row.judged for row in pilot.app.screen._review.rows) == 2
+        await pilot.press("escape", "u", "escape")
+        await until(pilot, lambda: tags() == before)
+
+        await pilot.press("g", "b")
+        await until(pilot, lambda: "changes 0 captions" in screen_text(pilot.app))
+        box = pilot.app.screen
+        bound = box._traits.traits[0].tag
+        await pilot.press("space")
+        await until(pilot, lambda: "changes 0 captions" not in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: bound not in _counts(sample_dataset))
+        await pilot.press("u")
+        await until(pilot, lambda: tags() == before)
 
 
 async def test_empty_states(app: App, tmp_path: Path, until: Until, screen_text: Text) -> None:
     async with app(section="tags") as pilot:
         assert "No dataset is open." in screen_text(pilot.app)
-        await pilot.press("i", "s", "slash", "escape", "enter")
+        await pilot.press("i", "s", "slash", "escape", "enter", "a", "d", "full_stop", "v")
+        await pilot.pause()
+        assert "No dataset is open." in screen_text(pilot.app)
     from PIL import Image
 
     folder = tmp_path / "bare"
@@ -88,6 +187,33 @@ async def test_empty_states(app: App, tmp_path: Path, until: Until, screen_text:
     Image.new("RGB", (64, 64)).save(folder / "a.png")
     async with app(section="tags", dataset=folder) as pilot:
         await until(pilot, lambda: "No image of this dataset has a tag." in screen_text(pilot.app))
+        await pilot.press("A", *"first", "enter")
+        await until(pilot, lambda: (folder / "a.txt").exists())
+        assert (folder / "a.txt").read_text() == "first"
+
+
+def test_what_is_typed_is_understood() -> None:
+    rows = [ImageRow(name="a", caption="long hair, -_-, x"), ImageRow(name="b", caption="long_hair, mira (x)\nx")]
+
+    def told(typed: str) -> list[tuple[str, list[str], str, int]]:
+        return [(op.verb, op.tags, op.new, op.at) for op in ops_of(typed, rows)]
+
+    assert told("smile") == [("add", ["smile"], "", 0)]
+    assert told("Long Hair") == [("remove", ["Long Hair"], "", 0)]
+    assert told("x") == [("add", ["x"], "", 0)]
+    assert told("-x, , a>b c, y@2, y@-1") == [
+        ("remove", ["x"], "", 0),
+        ("replace", ["a"], "b c", 0),
+        ("add", ["y"], "", 2),
+        ("add", ["y"], "", -1),
+    ]
+    assert told("-_-, >_<, @_@, >:(, mira (x)") == [
+        ("add", ["-_-"], "", 0),
+        ("add", [">_<"], "", 0),
+        ("add", ["@_@"], "", 0),
+        ("add", [">:("], "", 0),
+        ("add", ["mira (x)"], "", 0),
+    ]
 
 
 def test_bar_is_as_long_as_the_share() -> None:
