@@ -67,8 +67,9 @@ def _parameters() -> Iterator[Message]:
 
 def _presets() -> Iterator[Message]:
     from engine import presets
+    from engine.tagging import contracts
 
-    for text in presets.translatable():
+    for text in [*presets.translatable(), *contracts.notes()]:
         if text:
             yield text, "presets", ""
 

@@ -227,10 +227,6 @@ SENTENCES: dict[str, Sentence] = {
     ),
     # export and regularisation
     "export_exists": Sentence("{path} is not empty.", "Name a new folder."),
-    "export_flips": Sentence(
-        "{count} images also train mirrored, which kohya's trainers only know for whole folders: left out.",
-        "Mirror them as files to take it along.",
-    ),
     "reg_prompts": Sentence(
         "Regularisation images need prompts.", "Describe the class without the trigger word, such as 1girl, solo."
     ),
@@ -260,11 +256,11 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "tagger_on_cpu": Sentence(
         "The tagger {name} runs on the processor ({cores} cores), not on a GPU.",
-        "With an NVIDIA GPU: `pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`.",
+        "With an NVIDIA GPU: `pip uninstall onnxruntime`, then `pip install 'onnxruntime-gpu[cuda,cudnn]'`.",
     ),
     "tagger_gpu_unused": Sentence(
         "There is a GPU, but the tagger {name} runs on the processor: {reason}.",
-        "`pip uninstall onnxruntime`, then `pip install onnxruntime-gpu`, which brings its own CUDA libraries.",
+        "`pip uninstall onnxruntime`, then `pip install 'onnxruntime-gpu[cuda,cudnn]'`.",
     ),
     "tagger_batch": Sentence(
         "{batch} images at once are too many for the memory: {smaller} from now on.", "Set a smaller --batch next time."
@@ -366,6 +362,14 @@ SENTENCES: dict[str, Sentence] = {
     ),
     "model_not_base": Sentence("{path} is not a base model: {reason}.", "Name a Stable Diffusion 1.5 or SDXL model."),
     "model_unsupported": Sentence("{path} is {kind}, which cannot be trained here.", "{advice}"),
+    "model_download": Sentence(
+        "The base model {name} cannot be downloaded from {source}: {reason}.",
+        "Check the network and the space on the disk, or put the files into {models} yourself; what arrived is kept.",
+    ),
+    "notice_download": Sentence(
+        "The base model {name} is not on this machine; about {gigabytes} GB come from {source} first.",
+        "It is kept for later bakes. A stop cancels it, and what arrived is not lost.",
+    ),
     "model_broken": Sentence("The base model {path} cannot be loaded: {reason}.", "Download the file again."),
     "vocabulary_missing": Sentence(
         "{path} carries no vocabulary, as single files do, and CLIP's is not on this machine.",
@@ -461,7 +465,6 @@ SENTENCES: dict[str, Sentence] = {
         "{name} needs {library}, which is not installed.",
         "Install it with `pip install 'lorabake[{extra}]'`, or choose another optimizer; Adafactor is as small.",
     ),
-    "optimizer_gpu": Sentence("{name} needs an NVIDIA GPU.", "Choose another optimizer on this machine."),
     "validation_trained": Sentence(
         "{file} of the validation folder {path} is a training image too, so it could not tell what was learned.",
         "Keep the validation pictures outside the dataset, or use validation_split.",
