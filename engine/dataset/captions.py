@@ -1,17 +1,15 @@
-"""Caption files: reading, writing without loss, splitting into tags, and the text the trainer really sees.
+"""Caption files: reading, writing without loss, splitting into tags. What the trainer makes of them is `render`.
 
 Tags are opaque text between commas: underscores, parentheses, backslashes and kaomoji are never touched.
 """
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 from engine.dataset.names import inside, printable
 from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write
-from engine.protocol.params import BakeParams
 
 EXTENSIONS = (".txt", ".caption")
 """Where a caption may stand, the first existing one counts; new captions are `.txt`."""
@@ -34,7 +32,10 @@ def caption_path(image: Path) -> Path:
 
 def is_caption(path: Path) -> bool:
     """Whether `path` is an ordinary file, or a link to one in its own folder or below."""
-    return path.is_file() and (not path.is_symlink() or inside(path.parent, path))
+    try:
+        return path.is_file() and (not path.is_symlink() or inside(path.parent, path))
+    except OSError:  # a name that the disk finds too long
+        return False
 
 
 def decode_caption(raw: bytes, file: str) -> str:
@@ -124,23 +125,3 @@ def split_tags(caption: str) -> list[str]:
 def join_tags(tags: list[str]) -> str:
     """Tags as one caption line."""
     return ", ".join(tags)
-
-
-def render_caption(caption: str, params: BakeParams, rng: random.Random) -> str:
-    """The caption of one view of an image, in kohya's order (`train_util.process_caption`).
-
-    First line; whole caption dropped with `caption_dropout_rate`; then, when tags are shuffled or dropped, the
-    first `keep_tokens` tags stay, the others are shuffled and each left out with `caption_tag_dropout_rate`.
-    Without shuffle and tag dropout the line stays byte for byte. All chance comes from `rng`.
-    """
-    if params.caption_dropout_rate > 0 and rng.random() < params.caption_dropout_rate:
-        return ""
-    if not params.shuffle_caption and params.caption_tag_dropout_rate == 0:
-        return first_line(caption)
-    tags = split_tags(caption)
-    kept, loose = tags[: params.keep_tokens], tags[params.keep_tokens :]
-    if params.shuffle_caption:
-        rng.shuffle(loose)
-    if params.caption_tag_dropout_rate > 0:
-        loose = [tag for tag in loose if rng.random() >= params.caption_tag_dropout_rate]
-    return join_tags(kept + loose)

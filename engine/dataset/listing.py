@@ -131,8 +131,16 @@ def _walk(root: Path, kept: Sidecar, findings: list[ErrorInfo]) -> Iterator[Entr
                 name = to_name(below)
                 if entry.is_symlink() and not inside(root, Path(entry.path)) and not in_place(root, kept, name):
                     findings.append(describe("path_outside", path=printable(below), root=printable(top)))
-                elif entry.is_file():
+                elif _is_file(entry, name, findings):
                     yield Entry(name, name if name == below else below, repeat, _caption_beside(stem, words))
+
+
+def _is_file(entry: os.DirEntry[str], name: str, findings: list[ErrorInfo]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError as error:  # a link to itself
+        findings.append(describe("image_unreadable", file=name, reason=error.strerror or str(error)))
+        return False
 
 
 def in_place(root: Path, kept: Sidecar, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_parts_cover_the_picture_and_overlap(dataset: Dataset) -> None:
     assert {(part.width, part.height, part.own_repeat) for part in parts} == {(64, 64, 2)}
     boxes = split_boxes((300, 64), (1, 1), 0.25, 1.5)
     assert (boxes[0][0], boxes[-1][2]) == (0, 300)
-    assert all(one[2] - two[0] >= 16 for one, two in zip(boxes, boxes[1:], strict=False))
+    assert all(one[2] - two[0] >= 16 for one, two in itertools.pairwise(boxes))
     assert np.array_equal(pixels(parts[2].path), pixels(dataset.path / "wide.png")[:, boxes[2][0] : boxes[2][2]])
     assert split_boxes((1000, 1001), (512, 512), 0.2, 1.5) == []
     assert split_boxes((64, 300), (512, 768), 0.2, 1.5)[-1][3] == 300
