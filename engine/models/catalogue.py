@@ -6,6 +6,8 @@ Torch-free: what a file is, `sniff` tells; loading is `load`. Facts about known 
 from __future__ import annotations
 
 import functools
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,21 +15,28 @@ import msgspec
 from engine import home, presets
 from engine.demo import paths
 from engine.models.sniff import Sniffed, sniff
-from engine.models.vocabulary import find_vocabulary
+from engine.models.vocabulary import find_vocabulary, hub_cache
 from engine.protocol.errors import EngineError
 from engine.protocol.records import ModelRow
 from engine.tagging import contracts as taggers
 
 DEMO = "demo"
 _FILE = ".safetensors"
+_PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):
-    """A base model on this machine; `row` is its line in the catalogue, None for one named by path."""
+    """A base model on this machine; `row` is its line in the catalogue, None for one named by path.
+
+    One that is `missing` can be downloaded to `path` by `hub.fetch`.
+    """
 
     path: Path
     family: str
     row: ModelRow | None = None
+    missing: bool = False
+    prediction_type: str = ""
+    zero_terminal_snr: bool = False
 
 
 def list_models() -> list[ModelRow]:
@@ -62,7 +71,11 @@ def locate(name_or_path: str) -> Located:
     row = next((row for row in list_models() if row.kind == "base" and row.name == name_or_path), None)
     if row is not None:
         if not row.present:
-            raise EngineError("model_absent", name=row.name)
+            if not row.source or importlib.util.find_spec("huggingface_hub") is None:
+                raise EngineError("model_absent", name=row.name)
+            prediction = _PREDICTIONS[presets.bases()[row.name].prediction]
+            path = Path(row.path)
+            return Located(path=path, family=row.family, row=row, missing=True, prediction_type=prediction)
         found = sniff(Path(row.path))
     else:
         path = Path(name_or_path).expanduser().absolute()
@@ -71,13 +84,26 @@ def locate(name_or_path: str) -> Located:
         found = sniff(path)
     if found.layout == "file":
         find_vocabulary(found.path)
-    return Located(path=found.path, family=found.family, row=row)
+    known = presets.bases().get(row.name) if row else None
+    prediction = found.prediction_type
+    if known is not None and known.prediction == "v":
+        # A single file need not say so, and the catalogue knows this one.
+        prediction = "v_prediction"
+    return Located(
+        path=found.path,
+        family=found.family,
+        row=row,
+        prediction_type=prediction,
+        zero_terminal_snr=found.zero_terminal_snr,
+    )
 
 
 def _known_row(base: presets.Base) -> ModelRow:
     path = paths.BASE if base.name == DEMO else home.models_dir() / base.name
     if not path.exists() and path.with_name(path.name + _FILE).is_file():
         path = path.with_name(path.name + _FILE)
+    if not path.exists():
+        path = next(_downloaded(base), path)
     present = _sniffed(path) is not None
     return ModelRow(
         name=base.name,
@@ -92,6 +118,16 @@ def _known_row(base: presets.Base) -> ModelRow:
         source=base.diffusers or base.hub,
         note=base.note,
     )
+
+
+def _downloaded(base: presets.Base) -> Iterator[Path]:
+    """Where the hub's own cache holds the model, the single file first."""
+    for repository, file in ((base.hub, base.file), (base.diffusers, "")):
+        if repository and (file or repository == base.diffusers):
+            snapshots = hub_cache() / f"models--{repository.replace('/', '--')}" / "snapshots"
+            for snapshot in sorted(snapshots.glob("*")):
+                if _sniffed(snapshot / file) is not None:
+                    yield snapshot / file
 
 
 def _sniffed(path: Path) -> Sniffed | None:

@@ -38,12 +38,13 @@ def _places(model: Path) -> Iterator[Path]:
     for folder in sorted(models.iterdir()):
         yield folder
         yield folder / "tokenizer"
-    cache = _hub_cache()
+    cache = hub_cache()
     yield from sorted(cache.glob("models--openai--clip-vit-large-patch14/snapshots/*"))
     yield from sorted(cache.glob("models--*/snapshots/*/tokenizer"))
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
+    """Where huggingface_hub keeps what was downloaded through it."""
     # The order in which huggingface_hub reads its variables.
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:

@@ -11,7 +11,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from engine import footprint, home, relief
+from engine import footprint, home, presets, relief
 from engine.dataset.manifest import freeze, thaw
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import scan
@@ -19,9 +19,9 @@ from engine.lora.inject import Network, inject
 from engine.lora.start import Start, begin, load_start
 from engine.models.catalogue import Located, locate
 from engine.models.digest import FileHashes
+from engine.models.hub import fetch
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel, Posterior
-from engine.models.sniff import sniff
 from engine.optimizers import check_installed
 from engine.protocol import events
 from engine.protocol.errors import EngineError, ErrorInfo, describe
@@ -146,11 +146,13 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     control.check()
 
     stage.enter("load", _told(plan, params, base.path.name, base.family, compute, None))
+    if base.missing:
+        base = _download(job.base, journal, control)
     model = load_model(
         base.path,
         device=compute.device,
         dtype=compute.dtype,
-        prediction_type="" if params.prediction_type == "auto" else params.prediction_type,
+        prediction_type=base.prediction_type if params.prediction_type == "auto" else params.prediction_type,
         zero_terminal_snr=None if params.zero_terminal_snr == "auto" else params.zero_terminal_snr == "on",
     )
     threads = state.progress.threads if state else usable_threads(model.unet)
@@ -196,6 +198,21 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     found = masks([*plan.items, *plan.validation], files, params, model.vae_factor)
     setup.masks, setup.held_out_masks = found[: len(plan.items)], found[len(plan.items) :]
     return setup
+
+
+def _download(name: str, journal: JournalWriter, control: Control) -> Located:
+    """The base model of the catalogue, brought to this machine; raises Stopped when asked to."""
+    base = presets.bases()[name]
+    source, size = base.hub or base.diffusers, f"{base.bytes / 1e9:.1f}"
+    _tell([describe("notice_download", name=name, gigabytes=size, source=source)], journal)
+
+    def progress(done: int, total: int) -> None:
+        control.check_now()
+        control.check()
+        journal.emit(events.Progress, phase="load", done=done, total=total)
+
+    fetch(base, progress)
+    return locate(name)
 
 
 def _freeze(run: RunFolder, job: Job, space: Space) -> list[ManifestEntry]:
@@ -291,8 +308,7 @@ def _told(
 
 
 def _tell_notices(job: Job, base: Located, plan: BakePlan, files: list[Path | None], journal: JournalWriter) -> None:
-    found = sniff(base.path)
-    rows = notices_of(job.params, Setting(family=base.family, reg=plan.reg.used > 0, prediction=found.prediction_type))
+    rows = notices_of(job.params, Setting(family=base.family, reg=plan.reg.used > 0, prediction=base.prediction_type))
     unmasked = [item.image.name for item, file in zip(plan.items, files, strict=False) if file is None and not item.reg]
     if unmasked:
         rows.append(describe("notice_unmasked", count=len(unmasked), first=unmasked[0]))

@@ -185,7 +185,9 @@ def test_locate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert catalogue.locate("mine").path == mine
     rows = {row.name: row for row in catalogue.list_models() if row.kind == "base"}
     assert not rows["anything-v5"].present
-    for name, code in (("anything-v5", "model_absent"), ("no-such", "model_unknown"), ("", "model_unknown")):
+    missing = catalogue.locate("anything-v5")
+    assert (missing.missing, missing.family, missing.prediction_type) == (True, "sd15", "epsilon")
+    for name, code in (("no-such", "model_unknown"), ("", "model_unknown")):
         with pytest.raises(EngineError) as caught:
             catalogue.locate(name)
         assert caught.value.info.code == code

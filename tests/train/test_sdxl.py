@@ -35,7 +35,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shop(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
     home = tmp_path_factory.mktemp("home")
-    return Kitchen(home, base, tiny_dataset(home / "dataset", images=3))
+    return Kitchen(home, base, tiny_dataset(home / "dataset", images=2))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ PARAMS: dict[str, Any] = {
 def test_a_whole_bake_with_previews(baked: tuple[RunFolder, list[Event]]) -> None:
     run, events = baked
     assert isinstance(events[-1], Finished)
-    assert (events[-1].reason, events[-1].step) == ("done", 6)
+    assert (events[-1].reason, events[-1].step) == ("done", 4)
     steps = [event for event in events if isinstance(event, Step)]
     assert all(event.loss is not None and event.grad_norm for event in steps)
     previews = [event for event in events if isinstance(event, Preview)]
@@ -78,9 +78,28 @@ def test_killed_and_resumed(
     monkeypatch.setenv("LORABAKE_HOME", str(shop.home))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     broken = shop.submit("broken", **PARAMS)
-    assert shop.bake_and_die(broken, lambda event: isinstance(event, Step) and event.step == 4)
+    assert shop.bake_and_die(broken, lambda event: isinstance(event, Step) and event.step == 3)
     shop.bake(broken)
     same(shop, broken, baked[0])
+
+
+def test_a_second_bake_goes_on_from_the_file(
+    shop: Kitchen, baked: tuple[RunFolder, list[Event]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With rates that move nothing it ends as it began, in the sizes of the file and in the precision asked for."""
+    monkeypatch.setenv("LORABAKE_HOME", str(shop.home))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    first = baked[0].path / baked[0].lora_file(2, "tiny")
+    again = {"network_weights": str(first), "dim_from_weights": True, "save_precision": "fp32", "network_dim": 1}
+    still = {"epochs": 1, "repeat": 1, "unet_lr": 1e-9, "text_encoder_lr": 1e-9, "weight_decay": 0.0}
+    run = shop.submit("again", **again, **still)
+    shop.bake(run)
+    before, after = kohya.read(first), kohya.read(run.lora_file(1, "tiny"))
+    assert after.alphas == before.alphas
+    assert after.metadata["ss_network_dim"] == "4"
+    assert after.metadata["lorabake_network_weights"].startswith(first.name)
+    for name, tensor in before.tensors.items():
+        assert (after.tensors[name] - tensor).abs().max() < 1e-6
 
 
 def test_names_and_metadata(baked: tuple[RunFolder, list[Event]]) -> None:
