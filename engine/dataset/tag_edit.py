@@ -106,6 +106,26 @@ def _change(found: CaptionFile | None, file: str, image: ImageFile, caption: str
     return FileChange(file, text, after)
 
 
+def write(dataset: Dataset, image: ImageFile, caption: str, *, expected: str | None) -> dict[str, str | None]:
+    """Give one image a caption; `expected` is what the editor started from. Captions by image, as they are now.
+
+    Raises EngineError `caption_changed` when the image says something else by now, `caption_undecodable`,
+    `caption_too_long`, or as `carry_out` does.
+    """
+    if image.problem in UNREADABLE:
+        raise EngineError(image.problem, file=image.name, limit=MAX_BYTES // 1024)
+    wanted = said(with_caption(None, caption))
+    if wanted == image.caption:
+        return {}
+    if image.caption != expected:
+        raise EngineError("caption_changed", file=image.name)
+    op = TagOp(verb="write", new=caption, names=[image.name])
+    done = carry_out(dataset, Plan(op, 1, [(image, caption)], []))
+    for finding in done.failed:
+        raise EngineError(finding.code, **finding.args)
+    return done.captions
+
+
 def undo(dataset: Dataset) -> Done:
     """Take back the youngest edit; raises EngineError `edit_nothing`, or as `carry_out` does."""
     return _step(dataset, back=True)

@@ -53,14 +53,15 @@ def dataset_tags(context: Context, params: PathParams) -> TagTable:
 
 
 def dataset_set_caption(context: Context, params: SetCaption) -> DatasetPage:
-    """Write one caption; answers with the row as it is now."""
-    from engine.dataset.captions import write_caption
+    """Write one caption, as an edit that the tags' journal can take back; answers with the row as it is now."""
     from engine.dataset.rows import only
     from engine.dataset.scan import find
+    from engine.dataset.tag_edit import write
 
-    image = find(context.datasets.get(params.path), params.image)
-    write_caption(image.path, params.caption, expected=params.expected)
-    return only(context.datasets.reread(params.path, [params.image]), [params.image])
+    find(context.datasets.get(params.path), params.image)
+    dataset = context.datasets.reread(params.path, [params.image])
+    captions = write(dataset, find(dataset, params.image), params.caption, expected=params.expected)
+    return only(context.datasets.recaption(params.path, captions, []), [params.image])
 
 
 def dataset_set_repeat(context: Context, params: SetRepeat) -> DatasetPage:

@@ -127,7 +127,7 @@ class TagReview(Box[None]):
 
     async def action_close(self) -> None:
         # What was answered last is still on its way; closing would drop it.
-        await self.workers.wait_for_complete(
-            [worker for worker in self.workers if worker.node is self and worker.group == "answers"]
-        )
+        answers = [worker for worker in self.workers if worker.node is self and worker.group == "answers"]
+        if answers:  # none would mean all of the app's
+            await self.workers.wait_for_complete(answers)
         self.dismiss(None)
