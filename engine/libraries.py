@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,11 @@ STAND_INS: dict[str, dict[str, Callable[[], Any]]] = {
     "diffusers.models.autoencoders": {},
     "diffusers.models.transformers": {},
     "diffusers.models.unets": {},
-    "peft": {"__version__": lambda: importlib.metadata.version("peft")},
+    "peft": {
+        "PeftConfig": lambda: importlib.import_module("peft.config").PeftConfig,
+        "PeftType": lambda: importlib.import_module("peft.utils.peft_types").PeftType,
+        "__version__": lambda: importlib.metadata.version("peft"),
+    },
     "peft.tuners": {},
     "transformers.models": {},
 }
@@ -51,7 +56,9 @@ class _Waiting(ModuleType):
     """A package whose submodules can be imported though its `__init__` has not run; an attribute it lacks runs it."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # the import machinery asks; a package that has one of these says so above
+        if name in STAND_INS[self.__name__]:
+            return STAND_INS[self.__name__][name]()
+        if name.startswith("__"):  # the import machinery asks
             raise AttributeError(name)
         return getattr(_open(self), name)
 
@@ -73,8 +80,7 @@ class _Waits(Loader):
         return _Waiting(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        for name, value in STAND_INS[module.__name__].items():
-            setattr(module, name, value())
+        """Nothing yet."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engine.lora.dora import Magnitude
 from engine.lora.dropout import Dropouts, InnerDropout
+from engine.lora.forward import quicken
 from engine.lora.targets import Sizes, Target, text_targets, unet_targets
 from engine.models.model import DiffusionModel
 from engine.protocol.params import BakeParams
@@ -184,6 +185,8 @@ def _inject(
         _initialise(module, params)
         if dropouts.inner or dropouts.rank:
             module.layer.lora_A[ADAPTER].register_forward_hook(InnerDropout(module.target.key, dropouts))
+        else:
+            quicken(module.layer, ADAPTER)
         if params.use_dora:
             Magnitude(module.layer, ADAPTER)
     return modules

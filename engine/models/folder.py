@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
+from diffusers.models.modeling_utils import no_init_weights
 from torch import nn
 
+from engine.models import single_file
 from engine.models.sniff import weights_of
 
 M = TypeVar("M", bound=nn.Module)
@@ -18,21 +20,35 @@ def part(kind: type[M], path: Path, name: str, dtype: torch.dtype) -> M:
 
     Raises ValueError when tensors are missing: both libraries would go on with random numbers in their place.
     """
-    text = name.startswith("text_encoder")
-    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"} if text else {"torch_dtype": dtype}
+    if name.startswith("text_encoder"):
+        return _text_encoder(kind, path, name, dtype)
     module, info = kind.from_pretrained(  # type: ignore[attr-defined]
         path / name,
+        torch_dtype=dtype,
         variant="fp16" if ".fp16." in weights_of(path, name).name else None,
         local_files_only=True,
         use_safetensors=True,
         output_loading_info=True,
-        **options,
     )
     missing = sorted(info["missing_keys"])
     if missing:
         raise ValueError(f"{name} lacks {len(missing)} tensors ({missing[0]})")
     found: M = module
     return found
+
+
+def _text_encoder(kind: type[M], path: Path, name: str, dtype: torch.dtype) -> M:
+    # transformers' from_pretrained builds on the meta device, where torch needs a second of symbolic algebra.
+    config = kind.config_class.from_pretrained(path / name, local_files_only=True)  # type: ignore[attr-defined]
+    with no_init_weights():
+        module: M = kind._from_config(config, dtype=dtype, attn_implementation="sdpa")  # type: ignore[attr-defined]
+    single_file.fill(module, weights_of(path, name), _text_names, dtype)
+    return module
+
+
+def _text_names(name: str) -> tuple[str, ...]:
+    # Older releases of transformers wrote one level more.
+    return name, f"text_model.{name}", name.removeprefix("text_model.")
 
 
 def frozen(module: M, device: torch.device, *, convolutions: bool = False) -> M:
