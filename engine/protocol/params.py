@@ -212,7 +212,7 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         _knob(
             "Optimizer",
             "The rule by which the weights are updated. AdamW is the well-tried one; AdamW8bit keeps its memory in 8 "
-            "bits and needs a GPU and bitsandbytes; Lion wants a third to a tenth of AdamW's rate; Prodigy finds the "
+            "bits and needs bitsandbytes; Lion wants a third to a tenth of AdamW's rate; Prodigy finds the "
             "rate itself and wants rates of 1; Adafactor needs least memory.",
             "Learning",
             "optimizer_type",

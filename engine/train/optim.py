@@ -10,7 +10,6 @@ from torch import Tensor
 
 from engine.lora.inject import LoraModule, Network
 from engine.optimizers import betas, check_installed
-from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
 from engine.train.lion import Lion
 from engine.train.prodigy import Prodigy
@@ -20,8 +19,7 @@ SECOND_ENCODER = "lora_te2_"
 
 
 def make_optimizer(network: Network, params: BakeParams) -> torch.optim.Optimizer:
-    """The optimizer that `params` names, over the groups of `groups_of`. Raises EngineError `optimizer_missing`, or
-    `optimizer_gpu` for one that a processor cannot run.
+    """The optimizer that `params` names, over the groups of `groups_of`. Raises EngineError `optimizer_missing`.
 
     AdamW: Loshchilov & Hutter 2019, fused. AdamW8bit: Dettmers et al. 2022, bitsandbytes. Adafactor: Shazeer & Stern
     2018, factored second moments, with our learning rate in place of its own relative steps. Lion and Prodigy cite
@@ -35,8 +33,6 @@ def make_optimizer(network: Network, params: BakeParams) -> torch.optim.Optimize
             return torch.optim.AdamW(groups, fused=True, **options, betas=betas(params), eps=eps)
         case "AdamW8bit":
             check_installed(params.optimizer)
-            if groups[0]["params"][0].device.type != "cuda":
-                raise EngineError("optimizer_gpu", name=params.optimizer)
             kind = import_module("bitsandbytes.optim").AdamW8bit
             made: torch.optim.Optimizer = kind(groups, **options, betas=betas(params), eps=eps)
             return made

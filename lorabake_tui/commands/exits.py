@@ -65,7 +65,6 @@ _NO_START = frozenset(
         "nothing_to_train",
         "timesteps_empty",
         "optimizer_missing",
-        "optimizer_gpu",
         "mask_folder",
         "validation_trained",
         "undo_nothing",
