@@ -172,9 +172,9 @@ def _passes(facts: Facts) -> float:
 
 
 def _disk(plan: BakePlan, params: BakeParams, weights: int) -> int:
-    """Bytes of the epoch files (fp16), the resumable state (weights in fp32 and the optimizer's memory), the previews
+    """Bytes of the epoch files, the resumable state (weights in fp32 and the optimizer's memory), the previews
     and the cached latents."""
-    epoch_file = weights * 2 + _HEADER_BYTES
+    epoch_file = weights * (4 if params.save_precision == "fp32" else 2) + _HEADER_BYTES
     state = weights * (4 + optimizers.memory(params))
     previews = preview_rounds(params) * calibration.PREVIEWS * params.resolution**2 * _BYTES_PER_PREVIEW_PIXEL
     latents = sum(row.images * row.width * row.height for row in plan.buckets) * _LATENT_BYTES_PER_PIXEL
