@@ -45,10 +45,12 @@ def merged(layer: Any, adapter: str) -> Tensor:
     """W + s·BA of an adapted Linear or convolution in fp32, without any magnitude."""
     weight: Tensor = layer.get_base_layer().weight.float()
     down, up = layer.lora_A[adapter].weight.float(), layer.lora_B[adapter].weight.float()
-    return weight + (up.flatten(1) @ down.flatten(1)).view(weight.shape) * layer.scaling[adapter]
+    change: Tensor = (up.flatten(1) @ down.flatten(1)).view(weight.shape) * layer.scaling[adapter]
+    return weight + change
 
 
 def column_norms(weight: Tensor) -> Tensor:
     """The norm of each input channel: [1, in] of a Linear, [1, in, 1, 1] of a convolution."""
     axes = [axis for axis in range(weight.dim()) if axis != 1]
-    return torch.linalg.vector_norm(weight, dim=axes, keepdim=True) + torch.finfo(weight.dtype).eps
+    norms: Tensor = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+    return norms + torch.finfo(weight.dtype).eps
