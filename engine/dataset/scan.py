@@ -21,6 +21,7 @@ from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.records import Crop
 
 _WORKERS = 2
+_FIRST = 60
 _CHUNK = 50
 
 
@@ -144,14 +145,20 @@ def _read_all(found: Listing, previous: Dataset | None, tell: Callable[[list[Ima
     findings = list(found.findings)
     images: list[ImageFile] = []
     entries = found.entries
-    chunks = [entries[i : i + _CHUNK] for i in range(0, len(entries), _CHUNK)]
+
+    def take(rows: list[tuple[ImageFile, list[ErrorInfo]]]) -> None:
+        images.extend(image for image, _ in rows)
+        for _, trouble in rows:
+            findings.extend(trouble)
+        tell([image for image, _ in rows])
+
+    # What stands on the first screen comes before the rest takes the processor.
+    take([_read(entry, found, known) for entry in entries[:_FIRST]])
+    chunks = [entries[i : i + _CHUNK] for i in range(_FIRST, len(entries), _CHUNK)]
     # Threads hide the latency of a network disk; Pillow's header parsing itself holds the interpreter.
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         for rows in pool.map(lambda chunk: [_read(entry, found, known) for entry in chunk], chunks):
-            images += [image for image, _ in rows]
-            for _, trouble in rows:
-                findings.extend(trouble)
-            tell([image for image, _ in rows])
+            take(rows)
     headers.store(found.root, images, known)
     return Dataset(path=found.root, images=tuple(images), findings=findings)
 

@@ -13,7 +13,7 @@ _AT_ONCE = 300
 """Images that are read at once; of larger datasets the names are told first."""
 _PATIENCE = 2.0
 """Seconds; on a slow disk even few images take long."""
-_FIRST_ROWS = 200
+_FIRST_ROWS = 60
 
 
 def dataset_open(context: Context, params: PathParams) -> DatasetSummary:

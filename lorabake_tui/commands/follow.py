@@ -140,7 +140,13 @@ class Follower:
         code = {"done": OK, "stopped": INTERRUPTED, "cancelled": INTERRUPTED}.get(reason, FAILED)
         if self._lines is not None:
             self._lines.clear()
-            if reason in ("done", "stopped") and row.kind == "tag":
+            if reason in ("done", "stopped") and row.kind == "reg":
+                drawn = finished.step if finished is not None else 0
+                word = _("done") if reason == "done" else _("stopped")
+                count = ngettext("{n} picture", "{n} pictures", drawn).format(n=drawn)
+                where = plain(finished.out) if finished is not None else ""
+                print(f"{word}: {plain(row.name or row.id)} · {count} · {where}")
+            elif reason in ("done", "stopped") and row.kind == "tag":
                 told_time = f" · {duration(finished.seconds)}" if finished is not None and finished.seconds else ""
                 print(plain(f"{_('done') if reason == 'done' else _('stopped')}: {row.name or row.id}{told_time}"))
             elif reason in ("done", "stopped"):
@@ -149,7 +155,7 @@ class Follower:
                     print(plain(" ".join(told(finished.hint))))
             elif reason == "cancelled":
                 print(_("{name} was cancelled.").format(name=plain(row.name or row.id)))
-            out = finished.out if finished is not None else ""
+            out = finished.out if finished is not None and row.kind != "reg" else ""
             for line in made(view, Path(row.dir), out):
                 print(line)
             if reason == "stopped":

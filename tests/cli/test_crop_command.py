@@ -22,6 +22,7 @@ def test_crop_list_export_clear(lorabake: Lorabake, dataset: Path, tmp_path: Pat
         "box": [14, 0, 57, 64],
         "size": "512x768",
         "mode": "center",
+        "accepted": False,
         "enlargement": round(512 / 43, 3),
         "faces": 0,
         "cuts_face": False,
