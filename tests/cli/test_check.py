@@ -42,7 +42,7 @@ def test_check_fix_undo(lorabake: Lorabake, dataset: Path) -> None:
     assert {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()} == before
     again = lorabake.run("check", str(dataset), "--undo")
     assert (again.returncode, again.stdout) == (3, "")
-    assert "No fix is left to undo" in again.stderr
+    assert "Nothing is left to undo" in again.stderr
 
 
 def test_the_numbers_are_those_of_estimate(lorabake: Lorabake, dataset: Path) -> None:
