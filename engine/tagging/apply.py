@@ -138,9 +138,16 @@ def of_image(dataset: Dataset, image: ImageFile) -> ImageScores:
                 seen[key_of(text)] = (text, label.category, score)
     rows = []
     for tag in split_tags(image.caption or ""):
-        _, category, score = seen.pop(key_of(tag), (tag, "", None))
+        found = seen.pop(key_of(tag), None)
+        category = found[1] if found is not None else ""
         rows.append(
-            TagScore(tag=tag, category=category, score=score, written=True, provenance=known.get(tag, "manual"))
+            TagScore(
+                tag=tag,
+                category=category,
+                score=found[2] if found is not None else None,
+                written=True,
+                provenance=known.get(tag, "manual"),
+            )
         )
     others = sorted(seen.values(), key=lambda one: -one[2])
     rows += [TagScore(tag=text, category=category, score=score) for text, category, score in others]

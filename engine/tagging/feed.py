@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +28,7 @@ class Prepared(NamedTuple):
     problem: ErrorInfo | None = None
 
 
-def prepared(images: Iterable[ImageFile], session: Session) -> Iterator[Prepared]:
+def prepared(images: Iterable[ImageFile], session: Session) -> Generator[Prepared, None, None]:
     """The images in their order; an image that cannot be read comes with its problem. Pillow frees the interpreter
     while it decodes and resizes, so threads are enough."""
     workers = decoders(session)

@@ -17,6 +17,7 @@ from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.events import Plan
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
+from engine.protocol.tagging import TaggingReport
 from engine.runs.folder import RunFolder
 from engine.tagging import apply
 from engine.tagging.contracts import Tagger, find
@@ -107,7 +108,8 @@ class _Tagging:
                 self._fail(one.problem for one in batch)
                 self.failed.update(one.image.name for one in batch if one.pixels is None)
                 good = [one for one in batch if one.pixels is not None]
-                answers = session.scores([one.pixels for one in good if one.pixels is not None]) if good else []
+                squares = [one.pixels for one in good if one.pixels is not None]
+                answers = list(session.scores(squares)) if squares else []
                 self._say(session.notices)
                 for one, row in zip(good, answers, strict=True):
                     assert one.file is not None
@@ -165,7 +167,7 @@ class _Tagging:
             failed=len(self.failed),
         )
 
-    def _patiently(self, dataset: Dataset, planned: apply.Planned) -> tuple[apply.TaggingReport, dict[str, str | None]]:
+    def _patiently(self, dataset: Dataset, planned: apply.Planned) -> tuple[TaggingReport, dict[str, str | None]]:
         for _ in range(_BUSY_TRIES):
             try:
                 return apply.carry_out(dataset, planned)

@@ -43,7 +43,7 @@ class Session:
 
     def __init__(self, tagger: Tagger, batch: int = 0) -> None:
         """Load it; raises EngineError `tagger_labels`, `tagger_broken` or `tagger_contract`."""
-        import onnxruntime
+        import onnxruntime  # type: ignore[import-untyped]
 
         self.tagger = tagger
         self.labels: list[Label] = read_labels(tagger.labels, tagger.contract.tags)
