@@ -36,18 +36,19 @@ class TagReview(Box[None]):
         self,
         path: str,
         tag: str,
+        pictures: PictureSource,
         call: Callable[[str, Any], Awaitable[Any]],
         take: Callable[[TagReport], None],
     ) -> None:
         super().__init__(_("Review of {tag}").format(tag=plain(tag)))
-        self._path, self._tag, self._call, self._take = path, tag, call, take
+        self._path, self._tag, self._pictures, self._call, self._take = path, tag, pictures, call, take
         self._review: Review | None = None
         self._place = 0
         self._answers: list[tuple[int, bool]] = []
         self._written: dict[int, bool] = {}
 
     def body(self) -> ComposeResult:
-        yield PictureView(PictureSource(self._call))
+        yield PictureView(self._pictures)
         yield Static(id="review-what", markup=False)
 
     def on_mount(self) -> None:

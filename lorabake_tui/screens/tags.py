@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,9 +46,15 @@ class TagsSection(TagsView, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self._last: list[TagOp] = []
+        self._turn = asyncio.Lock()
         self._renaming: tuple[str, str] = ("", "")
 
     # -- doing ------------------------------------------------------------------------------------------------
+
+    async def in_turn(self, method: str, params: Any) -> Any:
+        """The answer to a call, None when it failed; what is typed first is done first."""
+        async with self._turn:
+            return await self.call(method, params)
 
     def edit(self, ops: Sequence[TagOp], *, expected: str | None = None) -> None:
         """Carry out operations one after the other, and show what became of them."""
@@ -58,7 +65,7 @@ class TagsSection(TagsView, inherit_bindings=False):
     async def _edit(self, ops: list[TagOp], expected: str | None) -> None:
         path = self.bench.opened.path
         for op in ops:
-            report = await self.call("tags.edit", EditParams(path=path, op=op, expected=expected, diffs=0))
+            report = await self.in_turn("tags.edit", EditParams(path=path, op=op, expected=expected, diffs=0))
             if report is None:
                 return
             if op.verb != "write":
@@ -307,8 +314,10 @@ class TagsSection(TagsView, inherit_bindings=False):
         place = self._owned.current
         if place is None or self.image is None or not 0 <= place + by < len(self._own):
             return
-        tag = self._own[place]
+        tag = self._own.pop(place)
+        self._own.insert(place + by, tag)  # the next key may come before the answer
         self._owned.step(by)
+        self._owned.restyle()
         self.edit([TagOp(verb="move", tags=[tag], at=place + by + 1, names=[self.image.name])])
 
     def action_repeat(self) -> None:
@@ -318,13 +327,13 @@ class TagsSection(TagsView, inherit_bindings=False):
 
     @work(exit_on_error=False, group="edits")
     async def action_undo(self) -> None:
-        report = await self.call("tags.undo", StepParams(path=self.bench.opened.path))
+        report = await self.in_turn("tags.undo", StepParams(path=self.bench.opened.path))
         if report is not None:
             self.take(report)
 
     @work(exit_on_error=False, group="edits")
     async def action_redo(self) -> None:
-        report = await self.call("tags.redo", StepParams(path=self.bench.opened.path))
+        report = await self.in_turn("tags.redo", StepParams(path=self.bench.opened.path))
         if report is not None:
             self.take(report)
 
@@ -333,10 +342,12 @@ class TagsSection(TagsView, inherit_bindings=False):
     @work(exit_on_error=False, group="dialog")
     async def action_review(self) -> None:
         from lorabake_tui.dialogs.tag_review import TagReview
+        from lorabake_tui.widgets.picture import PictureSource
 
         tag = self.tag_under_cursor()
         if tag:
-            await self.app.push_screen_wait(TagReview(self.bench.opened.path, tag, self.call, self.take))
+            pictures = PictureSource(self.bench.engine.call)
+            await self.app.push_screen_wait(TagReview(self.bench.opened.path, tag, pictures, self.in_turn, self.take))
 
     @work(exit_on_error=False, group="dialog")
     async def action_bind(self) -> None:

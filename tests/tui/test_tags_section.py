@@ -58,7 +58,7 @@ async def test_the_sheet(app: App, sample_dataset: Path, until: Until, screen_te
         await until(pilot, lambda: len(section.shown) == counts["smile"])
         await until(pilot, lambda: section._table.images == counts["smile"])
         await pilot.press("f", *" (")
-        await until(pilot, lambda: "never closed" in screen_text(pilot.app))
+        await until(pilot, lambda: "does not belong" in screen_text(pilot.app))
         assert len(section.shown) == counts["smile"]
         await pilot.press("escape")
         await until(pilot, lambda: section._table.images == len(pilot.app.opened.rows))
@@ -129,7 +129,9 @@ async def test_marks_table_order_trigger(app: App, sample_dataset: Path, until: 
         assert section._renaming[0] == "mira"
         await pilot.press("end", *" new", "enter")
         await until(pilot, lambda: all(found[0] == "mira new" for found in tags().values()))
-        await pilot.press("u", "escape", "tab", "tab", "J")
+        await pilot.press("u", "escape", "tab", "tab")
+        await until(pilot, lambda: section._own[0] == "mira")
+        await pilot.press("J")
         await until(pilot, lambda: tags()["00"][:2] == [before["00"][1], "mira"])
         await until(pilot, lambda: section._own[:2] == [before["00"][1], "mira"])
         await pilot.press("t", *"trigger", "enter")

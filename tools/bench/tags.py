@@ -17,6 +17,7 @@ from engine.dataset import tag_journal
 from engine.dataset.query_index import Index, runs_of
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.tag_edit import carry_out, plan, undo, with_captions
+from engine.dataset.vocabulary import Vocabulary, Word
 from engine.protocol.tags import TagOp
 
 _WORDS = (
@@ -120,6 +121,25 @@ def filters(count: int) -> None:
     print(f"  {'memory of the process':46} {memory:8.0f} MB")
 
 
+def vocabulary(count: int) -> None:
+    """Every key of some tags, the slowest of each, in a vocabulary of danbooru's size."""
+    print(f"{count:,} words")
+    dice = random.Random(3)
+    words: set[str] = set()
+    while len(words) < count:
+        words.add("_".join(dice.choices([*_WORDS, *map(str, range(400))], k=dice.randrange(1, 5))))
+    entries = [(Word(tag, dice.randrange(1_000_000), "danbooru"), ()) for tag in sorted(words)]
+    made: list[Vocabulary] = []
+    timed("index of words", lambda: made.append(Vocabulary(entries)))
+    for text in ("long hair", "eed lin", "lnog hair", "zzzz"):
+        worst = 0.0
+        for end in range(1, len(text) + 1):
+            processor = time.process_time()
+            made[0].find(text[:end], 9)
+            worst = max(worst, time.process_time() - processor)
+        print(f"  {'slowest key of ' + text:46} {'':8} {'':8} {worst * 1000:8.1f} ms processor", flush=True)
+
+
 def edits(root: Path, count: int) -> None:
     """A batch edit of every caption, its undo, and one small edit in the large dataset."""
     print(f"edit of {count:,} captions on {root}")
@@ -170,6 +190,7 @@ def main() -> None:
     """Print all figures."""
     with tempfile.TemporaryDirectory(prefix="lorabake-tags-") as folder:
         edits(Path(folder), 10_000)
+    vocabulary(140_000)
     filters(10_000)
     filters(100_000)
     if "--quick" not in sys.argv:
