@@ -32,7 +32,7 @@ STATES: dict[str, Look] = {
 
 PHASES: dict[str, str] = {
     "prepare": N_("reading the dataset"),
-    "load": N_("loading the base model"),
+    "load": N_("loading the model"),
     "cache": N_("encoding the images"),
     "baseline": N_("drawing the baseline previews"),
     "train": N_("training"),
