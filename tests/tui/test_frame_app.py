@@ -160,7 +160,7 @@ async def test_golden(
         if section == "dataset" and opened:
             await until(pilot, lambda: pilot.app.opened.findings is not None)
         if section == "tags" and opened:
-            await until(pilot, lambda: pilot.app.screen._table is not None)
+            await until(pilot, lambda: pilot.app.screen._table is not None and pilot.app.screen._known)
         for key in pressed:
             await pilot.press(key)
             await pilot.pause()
