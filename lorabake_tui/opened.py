@@ -69,10 +69,9 @@ class OpenedDataset:
 
     def bucket_of(self, number: int) -> str:
         """The bucket that a row trains in, as `512×768`; "" when it does not train or is not known."""
-        place = self.plan.bucket[number] if self._planned else -1
-        if self.plan is None or place < 0:
+        if self.plan is None or not self._planned or self.plan.bucket[number] < 0:
             return ""
-        bucket = self.plan.buckets[place]
+        bucket = self.plan.buckets[self.plan.bucket[number]]
         return f"{bucket.width}×{bucket.height}"
 
     def views_of(self, number: int) -> int | None:

@@ -63,7 +63,7 @@ class DatasetBrowse(Section, inherit_bindings=False):
                 with Frame(id="caption"):
                     yield TagLine()
                 with Frame(id="wrong", title=_("Findings")):
-                    yield Page(id="wrong-page")
+                    yield Page(id="wrong-page", clipped=True)
         yield AskLine()
 
     def on_mount(self) -> None:

@@ -52,7 +52,10 @@ _Run = tuple[str, str]
 
 
 class Page(ScrollView, can_focus=False, inherit_bindings=False):
-    """Shows blocks. It takes no focus unless made with `focusable`; then the list's keys scroll it."""
+    """Shows blocks. It takes no focus unless made with `focusable`; then the list's keys scroll it.
+
+    One that is `clipped` shows what has room and never scrolls: its owner's other panes need no new layout for it.
+    """
 
     BINDINGS = [
         Binding("j,down", "scroll_down", show=False),
@@ -87,9 +90,10 @@ class Page(ScrollView, can_focus=False, inherit_bindings=False):
     }
     """
 
-    def __init__(self, *, id: str | None = None, focusable: bool = False) -> None:
+    def __init__(self, *, id: str | None = None, focusable: bool = False, clipped: bool = False) -> None:
         super().__init__(id=id)
         self.can_focus = focusable
+        self._clipped = clipped
         self._blocks: list[Block] = []
         self._lines: list[list[_Run]] = []
         self._laid_out = 0
@@ -100,7 +104,8 @@ class Page(ScrollView, can_focus=False, inherit_bindings=False):
             return
         self._blocks = list(blocks)
         self._lay_out()
-        self.scroll_to(y=0, animate=False)
+        if not self._clipped:
+            self.scroll_to(y=0, animate=False)
 
     def on_resize(self) -> None:
         if self.scrollable_content_region.width != self._laid_out:
@@ -114,7 +119,8 @@ class Page(ScrollView, can_focus=False, inherit_bindings=False):
         self._lines = []
         for block in self._blocks:
             self._lines += _lines(block, width, min(terms, width // 2))
-        self.virtual_size = Size(width, len(self._lines))
+        if not self._clipped:
+            self.virtual_size = Size(width, len(self._lines))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
