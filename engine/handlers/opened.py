@@ -88,7 +88,7 @@ class Opened:
         root = absolute(path)
         known = self._scans.get(root)
         if known is None or known.stale:
-            return self.open(path)
+            return self.get(path)
         if time.monotonic() - known.time >= RECENT_SECONDS:
             with self._lock:
                 idle = root not in self._refreshing
