@@ -217,7 +217,8 @@ class JudgeParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ops_of(lines: list[str]) -> list[TagOp]:
-    """The operations of a journal or of a hand-written list, one JSON object a line; what was undone is left out.
+    """The operations of a journal or of a hand-written list, one JSON object a line, without what was undone and what
+    a tagger wrote.
 
     Raises EngineError `edits_unreadable`.
     """
@@ -240,7 +241,7 @@ def ops_of(lines: list[str]) -> list[TagOp]:
         elif op is not None:
             ops.append(op)
             undone.clear()
-    return ops
+    return [op for op in ops if op.verb != "tag"]
 
 
 class _Line(msgspec.Struct):

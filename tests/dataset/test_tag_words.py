@@ -72,6 +72,7 @@ def test_a_broken_pattern_is_told(pattern: str) -> None:
 def test_a_journal_is_read_as_what_remains_of_it() -> None:
     lines = [
         '{"token":"1","t":1,"edit":1,"op":{"verb":"add","tags":["a"]},"count":1,"rows":[["x",0,0,"","a",1,2]]}',
+        '{"token":"4","t":1,"edit":4,"op":{"verb":"tag","tags":["demo"]},"count":1}',
         '{"token":"2","t":1,"edit":2,"op":{"verb":"add","tags":["b"]},"count":1}',
         '{"token":"3","t":1,"undo":2}',
         '{"verb":"remove","tags":["c"]}',
