@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -44,7 +42,7 @@ STAND_INS: dict[str, dict[str, Callable[[], Any]]] = {
     "peft": {
         "PeftConfig": lambda: importlib.import_module("peft.config").PeftConfig,
         "PeftType": lambda: importlib.import_module("peft.utils.peft_types").PeftType,
-        "__version__": lambda: importlib.metadata.version("peft"),
+        "__version__": lambda: importlib.import_module("importlib.metadata").version("peft"),
     },
     "peft.tuners": {},
     "transformers.models": {},
@@ -72,8 +70,10 @@ def _open(package: _Waiting) -> ModuleType:
     return sys.modules[package.__name__]  # transformers puts another object in its place while it runs
 
 
-class _Waits(Loader):
-    def __init__(self, loader: Loader) -> None:
+class _Waits:
+    # Not an importlib.abc.Loader, nor is the finder one of its kind: every process of ours imports this file, and
+    # that module would bring half a hundred others.
+    def __init__(self, loader: Any) -> None:
         self.loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
@@ -86,7 +86,7 @@ class _Waits(Loader):
         return getattr(self.loader, name)
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
@@ -99,7 +99,7 @@ class _Finder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Waits(spec.loader)
+            spec.loader = _Waits(spec.loader)  # type: ignore[assignment]
         return spec
 
 
