@@ -155,10 +155,11 @@ class ResultsSection(Section, inherit_bindings=False):
         at = self._list.current or 0
         root = self._row.dir if self._row is not None else ""
         rows = [text.previews(root, self._view, epoch) for epoch in self._epochs]
-        self._column = min(self._column, max((len(row) for row in rows), default=1) - 1)
+        # A bake without previews has no column at all.
+        self._column = max(0, min(self._column, max((len(row) for row in rows), default=0) - 1))
         going = shown_state(self._row, self._view) in states.GOING
         note = _("not drawn yet") if going else _("no picture")
-        self.query_one(ContactSheet).show(rows, (at, max(0, self._column)), note=note)
+        self.query_one(ContactSheet).show(rows, (at, self._column), note=note)
         self._tell_file()
         self.refresh_hints()
 
