@@ -9,10 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class DiffusionModel(ABC):
     device: torch.device
     dtype: torch.dtype
     unet: nn.Module
-    vae: nn.Module
+    vae: AutoencoderKL
     text_encoders: list[tuple[str, nn.Module]]
     scheduler: dict[str, Any]
     vae_hash: str
@@ -92,12 +95,13 @@ class DiffusionModel(ABC):
     @property
     def vae_factor(self) -> int:
         """Pixels per latent cell along one side: 8 for the real models."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
+        return int(2 ** (len(self._vae.block_out_channels) - 1))
 
     @property
     def size_multiple(self) -> int:
         """Sides of a generated picture must be multiples of this many pixels, or the U-Net's halves do not meet."""
-        return self.vae_factor * 2 ** (len(self.unet.config.block_out_channels) - 1)  # type: ignore[union-attr, arg-type]
+        config: Any = self.unet.config
+        return self.vae_factor * int(2 ** (len(config.block_out_channels) - 1))
 
     @property
     def prediction_type(self) -> str:
@@ -124,14 +128,20 @@ class DiffusionModel(ABC):
 
     def scale(self, latents: Tensor) -> Tensor:
         """Raw latents to the range that the U-Net was trained on: `(x - shift) · scaling_factor` of the config."""
-        return (latents - (self.vae.config.shift_factor or 0.0)) * self.vae.config.scaling_factor
+        scaled: Tensor = (latents - (self._vae.shift_factor or 0.0)) * self._vae.scaling_factor
+        return scaled
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents [B, C, h, w] to pixels [B, 3, H, W] in 0…1, in fp32."""
-        raw = latents.to(self.device, torch.float32) / self.vae.config.scaling_factor
-        pixels = self.vae.decode(raw + (self.vae.config.shift_factor or 0.0)).sample
+        raw = latents.to(self.device, torch.float32) / self._vae.scaling_factor
+        pixels: Tensor = self.vae.decode(raw + (self._vae.shift_factor or 0.0)).sample
         return (pixels / 2 + 0.5).clamp(0, 1)
+
+    @property
+    def _vae(self) -> Any:
+        # The fields of a config exist at run time only.
+        return self.vae.config
 
     @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:

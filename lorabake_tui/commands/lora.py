@@ -119,7 +119,7 @@ def _making(info: LoraInfo) -> list[tuple[str, str]]:
         (_("seed"), info.seed),
         (_("datasets"), _folders(info.folders)),
         (_("regularisation"), _folders(info.reg_folders)),
-        (_("tags"), ", ".join(f"{tag} {count}" for tag, count in info.tags.items())),
+        (_("commonest tags"), ", ".join(f"{tag} {count}" for tag, count in info.tags.items())),
         (_("made by"), info.made_by),
         (_("comment"), info.comment),
         (_("finished"), date),
