@@ -6,10 +6,10 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.dataset.scan import ImageFile
-from engine.protocol.errors import EngineError, ErrorInfo
+from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.tagging.pixels import square
 from engine.tagging.scores import File, file_of
 from engine.tagging.session import Session, decoders
@@ -55,7 +55,9 @@ def _one(image: ImageFile, session: Session) -> Prepared:
             raise EngineError("image_unreadable", file=image.name, reason="it is being written")
         return Prepared(image, file, pixels)
     except EngineError as error:
-        return Prepared(image, problem=error.info)
+        # By its name in the dataset: two folders may hold files of one name.
+        args: dict[str, Any] = {**error.info.args, "file": image.name}
+        return Prepared(image, problem=describe(error.info.code, **args))
     except OSError as error:
         reason = error.strerror or str(error)
         return Prepared(image, problem=EngineError("image_unreadable", file=image.name, reason=reason).info)

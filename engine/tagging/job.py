@@ -138,7 +138,9 @@ class _Tagging:
         self.journal.emit(events.Progress, phase="tag", done=done, total=total, eta_s=eta, per_s=per_s)
 
     def _fail(self, problems: Iterator[ErrorInfo | None]) -> None:
-        self._say([info for info in problems if info is not None][: max(0, _NAMED - len(self.failed))])
+        # The second tagger fails at the same images.
+        new = [info for info in problems if info is not None and info.args.get("file") not in self.failed]
+        self._say(new[: max(0, _NAMED - len(self.failed))])
 
     def _say(self, notices: list[ErrorInfo]) -> None:
         for info in notices:
