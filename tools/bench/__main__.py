@@ -1,6 +1,6 @@
 """`make bench`: runs every module of this folder in a process of its own and shows what it prints.
 
-Names given on the command line choose among them; exit code 1 when one of them failed.
+Names given on the command line choose among them, options go to the only one chosen; exit code 1 when one failed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ def names() -> list[str]:
 
 def main(chosen: list[str]) -> int:
     """Run the chosen benchmarks (all when none is chosen), one after the other."""
+    options: list[str] = []
+    if len(chosen) > 1 and chosen[1].startswith("-"):
+        chosen, options = chosen[:1], chosen[1:]
     unknown = [name for name in chosen if name not in names()]
     if unknown:
         print(f"no benchmark {unknown[0]}; there are: {', '.join(names())}", file=sys.stderr)
@@ -26,7 +29,7 @@ def main(chosen: list[str]) -> int:
     failed = []
     for name in chosen or names():
         print(f"== {name}", flush=True)
-        if subprocess.run([sys.executable, "-m", f"tools.bench.{name}"], cwd=HERE.parents[1]).returncode:
+        if subprocess.run([sys.executable, "-m", f"tools.bench.{name}", *options], cwd=HERE.parents[1]).returncode:
             failed.append(name)
             print("failed", flush=True)
     return 1 if failed else 0
