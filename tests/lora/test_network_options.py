@@ -78,7 +78,7 @@ def test_a_dora_file_means_to_its_readers_what_was_trained(base: Path, tmp_path:
         plain = answer(model)
     assert (trained - plain).abs().max() > 0.05
     file = tmp_path / "dora.safetensors"
-    kohya.save(file, network, {}, dtype=torch.float32)
+    kohya.save(file, network, {}, "fp32")
     names = kohya.read(file).tensors
     assert sum(name.endswith(".dora_scale") for name in names) == len(network.modules)
     merge(file, network, comfy_rule)
