@@ -43,7 +43,7 @@ class _Quick:
 
 class _QuickLinear(_Quick):
     def adapted(self, x: Tensor) -> Tensor:
-        output: Tensor = _LowRankLinear.apply(
+        output: Tensor = _LowRankLinear.apply(  # type: ignore[no-untyped-call]
             x, self.down.weight, self.up.weight, self.base.weight, self.base.bias, self.scale
         )
         return output

@@ -19,8 +19,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 def tell(**facts: float) -> None:
     """A JSON line on the standard output, whatever else is written there."""
-    sys.__stdout__.write(json.dumps(facts) + "\n")
-    sys.__stdout__.flush()
+    print(json.dumps(facts), file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 WARM = 2
@@ -214,7 +215,7 @@ def _started(words: list[str], environment: dict[str, str]) -> Iterator[Iterator
         raise SystemExit(f"failed: {' '.join(words[:6])} …")
 
 
-def _json(line: str) -> dict:
+def _json(line: str) -> dict[str, Any]:
     try:
         found = json.loads(line)
     except ValueError:
