@@ -128,6 +128,5 @@ def importing() -> Iterator[None]:
 def _stay_alone() -> None:
     # transformers and accelerate support a torch that was built without distribution and then leave out its tensors,
     # checkpoints and symbolic shapes. One bake is one process.
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     torch.distributed.is_available = lambda: False
