@@ -9,7 +9,6 @@ import gc
 import importlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -221,11 +220,12 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
             opened.summary = summary or opened.summary
         return True
 
-    def open_demo(self) -> None:
-        """Open the sample dataset, which lies beside the embedded base model."""
-        demo = next((row for row in self.catalogue.models if row.name == "demo"), None)
-        if demo is not None:
-            self.open_dataset(str(Path(demo.path).parent / "dataset"))
+    @work(exit_on_error=False, group="sample")
+    async def open_sample(self) -> None:
+        """Open the person's own copy of the sample dataset."""
+        sample = await self.call("dataset.sample")
+        if sample is not None:
+            self.open_dataset(sample.path)
 
     # -- what every section shows -----------------------------------------------------------------------------
 

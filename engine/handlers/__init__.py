@@ -21,6 +21,7 @@ from engine.telemetry import Telemetry
 
 _MODULES = {
     "dataset.open": "datasets",
+    "dataset.sample": "datasets",
     "dataset.rows": "datasets",
     "dataset.tags": "datasets",
     "dataset.filter": "dataset_filter",

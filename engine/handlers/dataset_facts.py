@@ -1,4 +1,4 @@
-"""What a dataset remembers of its images, for the viewer: marks, repeats, mirrored views; and what a bake makes of it."""
+"""What a dataset remembers of its images, for the viewer: marks, repeats, mirrored views; what a bake makes of it."""
 
 from __future__ import annotations
 

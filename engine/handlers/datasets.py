@@ -6,7 +6,7 @@ from engine.handlers import Context
 from engine.handlers.opened import absolute
 from engine.home import runs_dir
 from engine.protocol.errors import EngineError
-from engine.protocol.messages import DatasetRows, PathParams, PictureParams, SetCaption, SetRepeat
+from engine.protocol.messages import DatasetRows, Empty, PathParams, PictureParams, SetCaption, SetRepeat
 from engine.protocol.records import DatasetPage, DatasetSummary, Picture, TagTable
 
 _AT_ONCE = 300
@@ -24,6 +24,13 @@ def dataset_open(context: Context, params: PathParams) -> DatasetSummary:
     few = len(reading.listing.entries) <= _AT_ONCE
     dataset = reading.dataset(timeout=_PATIENCE if few else 0)
     return begun(reading.listing) if dataset is None else summary(dataset)
+
+
+def dataset_sample(_: Context, __: Empty) -> PathParams:
+    """Where the person's own copy of the sample dataset is."""
+    from engine.demo.sample import own_sample
+
+    return PathParams(path=str(own_sample()))
 
 
 def dataset_summary(context: Context, params: PathParams) -> DatasetSummary:

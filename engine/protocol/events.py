@@ -47,7 +47,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 class Phase(Event, frozen=True, tag="phase"):
     """The worker entered a stage of its work."""
 
-    name: Literal["prepare", "load", "cache", "baseline", "train", "preview", "save", "validate", "tag", "draw", "export"]
+    name: Literal[
+        "prepare", "load", "cache", "baseline", "train", "preview", "save", "validate", "tag", "draw", "export"
+    ]
     plan: Plan | None = None
 
 

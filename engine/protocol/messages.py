@@ -270,6 +270,7 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {
     "dataset.open": Method(PathParams, DatasetSummary),
+    "dataset.sample": Method(Empty, PathParams),
     "dataset.rows": Method(DatasetRows, DatasetPage),
     "dataset.tags": Method(PathParams, TagTable),
     "dataset.filter": Method(FilterParams, Found),

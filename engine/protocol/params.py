@@ -990,8 +990,8 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         SavePrecision,
         _knob(
             "Save precision",
-            "Number format of the LoRA file. fp16 is what all programs read and loses nothing visible; bf16 is as small "
-            "and coarser; fp32 is twice as large and exact.",
+            "Number format of the LoRA file. fp16 is what all programs read and loses nothing visible; bf16 is as "
+            "small and coarser; fp32 is twice as large and exact.",
             "Saving and previews",
             "save_precision",
         ),

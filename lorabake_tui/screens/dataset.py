@@ -79,7 +79,7 @@ class DatasetSection(DatasetFiles, inherit_bindings=False):
             self.bench.open_dataset(path)
 
     def action_open_sample(self) -> None:
-        self.bench.open_demo()
+        self.bench.open_sample()
 
     def action_bake(self) -> None:
         self.bench.go("params")
