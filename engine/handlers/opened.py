@@ -148,5 +148,10 @@ class Opened:
 
 
 def absolute(path: str) -> Path:
-    """`path` without `~` and `..`, links left as they are; the host's working directory is the viewer's."""
+    """`path` without `~` and `..`, links left as they are; the host's working directory is the viewer's.
+
+    Raises EngineError `dataset_missing` for no path at all, which is not the working directory.
+    """
+    if not path:
+        raise EngineError("dataset_missing", path='""')
     return Path(os.path.abspath(Path(path).expanduser()))

@@ -52,7 +52,9 @@ class TagsSection(TagsView, inherit_bindings=False):
     # -- doing ------------------------------------------------------------------------------------------------
 
     async def in_turn(self, method: str, params: Any) -> Any:
-        """The answer to a call, None when it failed; what is typed first is done first."""
+        """The answer to a call, None when it failed or no dataset is open; what is typed first is done first."""
+        if not self.bench.opened.path:
+            return None
         async with self._turn:
             return await self.call(method, params)
 
