@@ -31,6 +31,15 @@ def uses() -> Iterator[tuple[str, str, set[str] | None]]:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", first.value, given
 
 
+def test_no_code_stands_twice_in_the_tables() -> None:
+    paths = sorted((ROOT / "engine/protocol").glob("sentences_*.py"))
+    trees = [ast.parse(path.read_text("utf-8")) for path in paths]
+    tables = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+    codes = [ast.literal_eval(key) for table in tables for key in table.keys if key is not None]
+    assert len(tables) > 1
+    assert sorted(codes) == sorted(SENTENCES)
+
+
 def test_every_code_in_the_source_has_a_sentence() -> None:
     found = list(uses())
     assert len(found) > 30
