@@ -17,7 +17,8 @@ from engine.dataset.caption_files import CaptionFile, CaptionFolder, from_relati
 from engine.dataset.captions import MAX_BYTES, join_tags, split_tags
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
-from engine.dataset.tag_journal import FileChange, Outcome, TagJournal, opened
+from engine.dataset.tag_journal import Outcome, TagJournal, opened
+from engine.dataset.tag_patch import FileChange
 from engine.dataset.tag_verbs import verb
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.records import Finding

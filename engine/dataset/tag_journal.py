@@ -2,7 +2,7 @@
 
 An edit is first written down whole in a file of its own, its intent, and flushed; then each caption is replaced by one
 rename; then a line of the journal says what was done. Whoever opens the journal next completes what was interrupted.
-What an edit is, `tag_edit` knows; here are files, before and after.
+What an edit is, `tag_edit` knows, how little of a text a line keeps, `tag_patch`; here are files, before and after.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import secrets
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import msgspec
 from engine.dataset.caption_files import CaptionFile, CaptionFolder, Writer
 from engine.dataset.names import inside, printable
 from engine.dataset.sidecar import FOLDER
+from engine.dataset.tag_patch import NO_FILE, FileChange, Row, checksum, other_side, row_of
 from engine.protocol.errors import EngineError
 from engine.protocol.files import Lock, atomic_write, make_private_dir
 from engine.protocol.tags import TagOp
@@ -39,29 +39,8 @@ _journals: dict[Path, TagJournal] = {}
 """What was read stays read: a journal grows only at its end."""
 
 
-class FileChange(NamedTuple):
-    """A caption file by its relative path; the whole text before and after, None for no file."""
-
-    file: str
-    before: str | None
-    after: str | None
-
-
 Read = Mapping[str, CaptionFile | None]
 """What was read of the files just before: when a stamp is still the same, it need not be read again."""
-
-
-class Row(msgspec.Struct, frozen=True, array_like=True):
-    """What an edit did to one file: between the first `head` and the last `tail` signs `old` became `new`; the
-    checksums are those of the whole texts (-1: there was no file)."""
-
-    file: str
-    head: int
-    tail: int
-    old: str
-    new: str
-    sum_old: int
-    sum_new: int
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
@@ -220,12 +199,12 @@ class TagJournal:
                 continue
             text = found.text if found is not None else None
             wanted = row.sum_new if back else row.sum_old
-            if _checksum(text) != wanted:
-                if _checksum(text) != (row.sum_old if back else row.sum_new):
+            if checksum(text) != wanted:
+                if checksum(text) != (row.sum_old if back else row.sum_new):
                     refused.append(row.file)
                 continue
-            other = _other_side(text or "", row, back=back)
-            after = None if (row.sum_old if back else row.sum_new) == _NO_FILE else other
+            other = other_side(text or "", row, back=back)
+            after = None if (row.sum_old if back else row.sum_new) == NO_FILE else other
             files.append(FileChange(row.file, text, after))
             read[row.file] = found
         return files, refused, read
@@ -275,7 +254,7 @@ class TagJournal:
         line = _Line(token=intent.token, t=intent.t, undo=intent.undo, redo=intent.redo)
         if intent.op is not None:
             line.edit, line.op, line.count = self._last + 1, intent.op, len(done)
-            line.rows = [_row(change) for change in done]
+            line.rows = [row_of(change) for change in done]
         data = msgspec.json.encode(line)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -356,43 +335,6 @@ def opened(root: Path) -> Iterator[TagJournal]:
 
 
 _PATIENCE = 5.0
-_NO_FILE = -1
-
-
-def _checksum(text: str | None) -> int:
-    return _NO_FILE if text is None else zlib.crc32(text.encode())
-
-
-def _row(change: FileChange) -> Row:
-    old, new = change.before or "", change.after or ""
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
-    return Row(
-        change.file,
-        head,
-        tail,
-        old[head : len(old) - tail],
-        new[head : len(new) - tail],
-        _checksum(change.before),
-        _checksum(change.after),
-    )
-
-
-def _common(a: str, b: str) -> int:
-    """How many signs two texts begin with in common."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _other_side(text: str, row: Row, *, back: bool) -> str:
-    put = row.old if back else row.new
-    return text[: row.head] + put + text[len(text) - row.tail :]
 
 
 def _torn(text: str | None) -> bool:
