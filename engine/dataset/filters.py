@@ -10,7 +10,7 @@ from engine.dataset.names import inside, printable
 from engine.dataset.sidecar import FOLDER
 from engine.protocol.errors import EngineError
 from engine.protocol.files import Lock, atomic_write, make_private_dir
-from engine.protocol.records import Filters
+from engine.protocol.found import Filters
 
 HISTORY = 50
 _SAVED = 200

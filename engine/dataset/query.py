@@ -1,6 +1,6 @@
 """The filter language of datasets: text in, a tree out, or an EngineError that says where it breaks.
 
-What the terms find is `query_index`'s business; completion is in `query_complete`. Words side by side must all fit;
+What the terms find is `query_search`'s business; completion is in `query_complete`. Words side by side must all fit;
 `AND`, `OR`, `NOT` (or a leading `-`) and parentheses combine; `field:value` asks one thing, `"…"` keeps spaces and
 signs, `*` stands for anything, `/…/` is a regular expression.
 """

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.dataset import query
-from engine.dataset.query_index import Facts, Index
+from engine.dataset.query_index import Index
+from engine.dataset.query_search import Facts
 from engine.dataset.tag_names import key_of
 from engine.protocol.errors import EngineError
-from engine.protocol.records import Suggestion, Suggestions
+from engine.protocol.found import Suggestion, Suggestions
 
 _OPERATORS = ("AND", "OR", "NOT")
 

@@ -11,7 +11,7 @@ from engine.dataset.captions import split_tags
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset
 from engine.dataset.tag_sources import read_sources
-from engine.protocol.records import TagCount, TagTable
+from engine.protocol.found import TagCount, TagTable
 
 MAX_TAGS = 20_000
 """More tags than this are not sent; 20,000 of them are about two megabytes."""

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 from engine.handlers import Context
 from engine.protocol.errors import EngineError
+from engine.protocol.found import Filters, Found, Suggestions
 from engine.protocol.messages import CompleteParams, FilterParams, KeepFilter, PathParams
-from engine.protocol.records import Filters, Found, Suggestions
 
 if TYPE_CHECKING:
-    from engine.dataset.query_index import Facts
+    from engine.dataset.query_search import Facts
     from engine.dataset.scan import Dataset
 
 
 def dataset_filter(context: Context, params: FilterParams) -> Found:
     """The rows a filter finds. One that is being typed is often broken: that is an answer, not a failure."""
     from engine.dataset.names import printable
-    from engine.dataset.query_index import runs_of
+    from engine.dataset.query_search import find, runs_of
 
     dataset = context.datasets.get(params.path)
     path, images = printable(str(dataset.path)), len(dataset.images)
     try:
         with context.indexes.of(dataset) as index:
-            mask = index.find(params.text, facts(context, dataset))
+            mask = find(index, params.text, facts(context, dataset))
     except EngineError as error:
         if not error.info.code.startswith("filter_"):
             raise
@@ -58,7 +58,7 @@ def dataset_keep_filter(context: Context, params: KeepFilter) -> Filters:
 
 def facts(context: Context, dataset: Dataset) -> Facts:
     """What a search may ask about besides the rows: the taggers' scores and the findings of the last check."""
-    from engine.dataset.query_index import Facts
+    from engine.dataset.query_search import Facts
     from engine.tagging.scores import stored
 
     def scores(tag: str) -> dict[str, float]:

@@ -6,8 +6,9 @@ from engine.handlers import Context
 from engine.handlers.opened import absolute
 from engine.home import runs_dir
 from engine.protocol.errors import EngineError
+from engine.protocol.found import TagTable
 from engine.protocol.messages import DatasetRows, Empty, PathParams, PictureParams, SetCaption, SetRepeat
-from engine.protocol.records import DatasetPage, DatasetSummary, Picture, TagTable
+from engine.protocol.records import DatasetPage, DatasetSummary, Picture
 
 _AT_ONCE = 300
 """Images that are read at once; of larger datasets the names are told first."""

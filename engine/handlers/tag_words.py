@@ -11,8 +11,8 @@ from engine.handlers.dataset_filter import facts
 from engine.home import home
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
+from engine.protocol.found import Suggestion, Suggestions, TagTable
 from engine.protocol.messages import Empty, FilterParams
-from engine.protocol.records import Suggestion, Suggestions, TagTable
 from engine.protocol.tags import (
     JudgeParams,
     Review,
@@ -34,6 +34,7 @@ _read: dict[tuple[Path, int], Vocabulary] = {}
 
 def tags_table(context: Context, params: FilterParams) -> TagTable:
     """All tags of the images a filter finds, with counts, scores and sources."""
+    from engine.dataset.query_search import find
     from engine.dataset.tags import tag_table
     from engine.tagging.scores import stored
 
@@ -42,7 +43,7 @@ def tags_table(context: Context, params: FilterParams) -> TagTable:
     chosen: set[str] | None = None
     if params.text.strip():
         with context.indexes.of(dataset) as index:
-            mask = index.find(params.text, asked)
+            mask = find(index, params.text, asked)
         chosen = {image.name for image, found in zip(dataset.images, mask, strict=True) if found}
     return tag_table(dataset, chosen, asked.scores if any(True for _ in stored(dataset.path)) else None)
 

@@ -147,8 +147,10 @@ def _scope(context: Context, dataset: Dataset, op: TagOp) -> list[ImageFile]:
     """The images an operation is about: named, found, or all; named ones that are gone are passed over."""
     images = list(dataset.images)
     if op.where:
+        from engine.dataset.query_search import find
+
         with context.indexes.of(dataset) as index:
-            mask = index.find(op.where, facts(context, dataset))
+            mask = find(index, op.where, facts(context, dataset))
         images = [images[row] for row in mask.nonzero()[0].tolist()]
     if op.names:
         wanted = set(op.names)

@@ -13,6 +13,7 @@ from engine.protocol import PROTOCOL, datasets, tagging, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.found import Filters, Found, Suggestions, TagTable
 from engine.protocol.records import (
     CheckReport,
     CropMode,
@@ -22,17 +23,13 @@ from engine.protocol.records import (
     DeviceSample,
     DoctorReport,
     Estimate,
-    Filters,
     FindingsPage,
     FixReport,
-    Found,
     Job,
     ModelRow,
     Picture,
     PresetRow,
     RunRow,
-    Suggestions,
-    TagTable,
 )
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from engine.protocol.errors import EngineError, ErrorInfo
+from engine.protocol.found import TagTable
 from engine.protocol.messages import FilterParams, PathParams
-from engine.protocol.records import TagTable
 from engine.protocol.tags import EditHistory, EditParams, ReplayParams, StepParams, TagOp, TagReport, ops_of
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain

@@ -12,8 +12,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from engine.protocol.datasets import PicturesParams
+from engine.protocol.found import Found
 from engine.protocol.messages import FilterParams
-from engine.protocol.records import Found, ImageRow, Picture
+from engine.protocol.records import ImageRow, Picture
 from lorabake_tui import keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _, ngettext, told

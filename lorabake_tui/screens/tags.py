@@ -10,7 +10,8 @@ import msgspec
 from textual import on, work
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.records import ImageRow, Suggestions
+from engine.protocol.found import Suggestions
+from engine.protocol.records import ImageRow
 from engine.protocol.tags import EditParams, StepParams, SuggestTags, TagOp, TagReport
 from lorabake_tui import keys
 from lorabake_tui.client import ClientError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.protocol.records import ImageRow, TagCount
+from engine.protocol.found import TagCount
+from engine.protocol.records import ImageRow
 from engine.protocol.tagging import TagScore
 from lorabake_tui.i18n import N_, _, ngettext
 from lorabake_tui.opened import tags_of

@@ -11,8 +11,9 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from engine.protocol.found import Found, Suggestions, TagCount, TagTable
 from engine.protocol.messages import FilterParams
-from engine.protocol.records import Found, ImageRow, Suggestions, TagCount, TagTable
+from engine.protocol.records import ImageRow
 from engine.protocol.tagging import ImageScores, ScoresParams, TagScore
 from engine.protocol.tags import Trains, TrainsParams
 from lorabake_tui import keys

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from engine.dataset import query
 from engine.dataset.captions import split_tags
 from engine.dataset.query_complete import complete
-from engine.dataset.query_index import Facts, Index, runs_of
+from engine.dataset.query_index import Index
+from engine.dataset.query_search import Facts, find, runs_of
 from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.errors import EngineError
 from engine.protocol.records import Crop
@@ -48,7 +49,7 @@ def dataset(*captions: str | None) -> Dataset:
 
 
 def found(data: Dataset, text: str, facts: Facts | None = None) -> list[int]:
-    return [int(row) for row in Index(data).find(text, facts).nonzero()[0]]
+    return [int(row) for row in find(Index(data), text, facts).nonzero()[0]]
 
 
 SET = dataset(
@@ -191,9 +192,9 @@ def test_a_mistake_says_where(text: str, code: str, place: int | None, end: int 
     "pattern", ["(a+)+$", "(a|aa)+$", "(.*)*x", "(a*)*b", r"(\w+\s?)+!", ".*.*.*.*=.*x", "((a{1,30}){1,30}){1,30}b"]
 )
 def test_no_regular_expression_hangs_the_filter(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engine.dataset import query_index
+    from engine.dataset import query_search
 
-    monkeypatch.setattr(query_index, "REGEX_SECONDS", 0.05)
+    monkeypatch.setattr(query_search, "REGEX_SECONDS", 0.05)
     data = dataset(*["a" * 4000 + "!" for _ in range(20)])
     began = time.thread_time()
     with contextlib.suppress(EngineError):
@@ -272,7 +273,7 @@ def test_it_finds_what_a_plain_reading_finds(texts: list[str | None], wanted: li
     index = Index(data)
     for text in wanted:
         node = query.parse(text)
-        assert [plain_fits(data, row, node) for row in range(len(texts))] == index.find(text).tolist(), text
+        assert [plain_fits(data, row, node) for row in range(len(texts))] == find(index, text).tolist(), text
 
 
 @settings(max_examples=50, deadline=None)
@@ -317,13 +318,13 @@ def test_the_index_follows_edits_as_if_made_anew() -> None:
         fresh = Index(data)
         assert index.counts() == fresh.counts()
         for text in dice.sample(asked, 5):
-            assert index.find(text).tolist() == fresh.find(text).tolist(), text
+            assert find(index, text).tolist() == find(fresh, text).tolist(), text
 
 
 def test_runs_are_the_rows() -> None:
     dice = random.Random(5)
     for _ in range(50):
-        mask = Index(dataset(*["a"] * dice.randrange(1, 30))).find("a")
+        mask = find(Index(dataset(*["a"] * dice.randrange(1, 30))), "a")
         mask[:] = [dice.random() < 0.5 for _ in mask]
         runs = runs_of(mask)
         rows = [row for begin, end in zip(runs[::2], runs[1::2], strict=True) for row in range(begin, end)]

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.dataset import tag_journal
-from engine.dataset.query_index import Index, runs_of
+from engine.dataset.query_index import Index
+from engine.dataset.query_search import find, runs_of
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.tag_edit import carry_out, plan, undo, with_captions
 from engine.dataset.vocabulary import Vocabulary, Word
@@ -107,7 +108,7 @@ def filters(count: int) -> None:
         for end in range(1, len(text) + 1):
             wall, processor = time.perf_counter(), time.process_time()
             try:
-                runs_of(index[0].find(text[:end]))
+                runs_of(find(index[0], text[:end]))
             except Exception as error:
                 if not str(type(error)).count("EngineError"):
                     raise
