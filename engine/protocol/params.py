@@ -777,7 +777,7 @@ class BakeParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     loss_type: Annotated[
         LossType,
         _knob(
-            "Loss",
+            "Loss function",
             "How a wrong answer counts: l2 by its square, the well-tried one; huber and smooth_l1 by its square "
             "while small and by its size beyond, so that bad pictures in the dataset do less harm; l1 by its size.",
             "Noise and loss",

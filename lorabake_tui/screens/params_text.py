@@ -50,7 +50,7 @@ def written(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, float):
-        mantissa, exponent, power = (f"{value:.6g}" if value >= 1e-3 or not value else f"{value:e}").partition("e")
+        mantissa, exponent, power = (f"{value:.6g}" if abs(value) >= 1e-3 or not value else f"{value:e}").partition("e")
         return f"{float(mantissa):g}e{int(power)}" if exponent else mantissa
     return str(value)
 

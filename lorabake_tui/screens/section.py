@@ -62,9 +62,10 @@ class Section(Screen[None], inherit_bindings=False):
         return hints_of(sorted((a for a in actions if a.footer), key=lambda action: action.footer))
 
     def refresh_hints(self) -> None:
-        """Show the hints that fit the moment."""
+        """Show the hints that fit the moment; help is always among them."""
         if self.composed:
-            self.tell_hints(self.hints()[:7])
+            hints, help_hint = self.hints(), hints_of([keys.find("app.help")])[0]
+            self.tell_hints(hints[:7] if help_hint not in hints[7:] else [*hints[:6], help_hint])
 
     def tell_hints(self, hints: list[tuple[str, str]]) -> None:
         """Write hints into the footer, which takes as many as have room."""

@@ -313,6 +313,8 @@ class TagsView(Tagging, inherit_bindings=False):
     def hints(self) -> list[tuple[str, str]]:
         if self._box.asking:
             return hints_of([keys.find("dialog.accept"), keys.find("dialog.complete"), keys.find("dialog.cancel")])
+        if not self.bench.opened.path:
+            return hints_of([keys.find(name) for name in ("app.help", "app.palette", "app.leave")])
         return super().hints()
 
 

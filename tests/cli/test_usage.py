@@ -79,7 +79,6 @@ def test_a_mistake_is_one_sentence_and_a_hint(words: list[str], sentence: str, h
         ("epochs=0", "epochs = 0 is not allowed.", "1 … 1000"),
         ("unet_lr=nan", "unet_lr = nan is not allowed.", "0 … 10"),
         ("lr_scheduler=cosin", "lr_scheduler = cosin is not allowed.", "cosine_with_restarts"),
-        ("optimizer=AdamW8bit", "optimizer = AdamW8bit is not built yet.", "Leave it at AdamW."),
     ],
 )
 def test_a_bad_parameter_is_refused_before_anything_starts(

@@ -18,7 +18,7 @@ from engine.protocol.notices import Setting, notices_of
 from engine.protocol.records import ModelRow
 
 THEMES = ("anime", "real", "2.5d", "standard")
-SHIPPED = sorted(path for path in shipped_dir().glob("*.toml") if path.name != "bases.toml")
+SHIPPED = sorted(path for path in shipped_dir().glob("*.toml") if path.stem not in ("bases", "taggers"))
 
 
 @pytest.fixture(autouse=True)
