@@ -202,6 +202,7 @@ def hub() -> Iterator[str]:
 def test_a_tagger_of_the_catalogue_is_downloaded_where_a_hub_answers(
     hub: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)  # a model loaded in this process sets it
     monkeypatch.setenv("HF_ENDPOINT", hub)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     folder = pictures(tmp_path / "set", 2)
