@@ -137,7 +137,7 @@ def notices_of(params: BakeParams, setting: Setting) -> list[ErrorInfo]:
 def refuse(params: BakeParams, setting: Setting) -> None:
     """Raises EngineError `nothing_to_train` or `timesteps_empty` for a bake that could not learn anything."""
     for info in _impossible(params, setting):
-        raise EngineError(info.code, **info.args)
+        raise EngineError(info.code, recoverable=info.recoverable, **info.args)
 
 
 def _data(p: BakeParams) -> list[ErrorInfo]:

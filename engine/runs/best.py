@@ -6,7 +6,7 @@ Measuring is the trainer's business; a viewer shows the sentence as it stands in
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.protocol.errors import ErrorInfo, describe
 
@@ -32,7 +32,7 @@ def best_epoch(losses: Mapping[int, float], saved: Collection[int]) -> Best | No
     epoch = min(measured, key=lambda number: measured[number])
     last = max(measured)
     loss, base = measured[epoch], losses.get(0)
-    words = {"epoch": epoch, "loss": _short(loss), "last": last, "last_loss": _short(measured[last])}
+    words: dict[str, Any] = {"epoch": epoch, "loss": _short(loss), "last": last, "last_loss": _short(measured[last])}
     if base is not None and loss >= base:
         return Best(0, describe("hint_best_none", loss=_short(loss), base=_short(base)))
     if epoch == last:
