@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -16,13 +15,3 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--full`: what is slow in its whole breadth, such as the product of all choices that a resumed bake can have."""
     parser.addoption("--full", action="store_true", default=False, help="all cells of the exactness matrix: hours")
-
-
-LONGEST_FIRST = ("train", "faults", "e2e", "cli", "lora", "tagging")
-"""Folders whose files take longest; begun last, one of them would keep a single process busy at the end."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; the order within a file stays."""
-    root = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(root).parts[0] not in LONGEST_FIRST)
