@@ -154,7 +154,18 @@ class Runner:
             live.rung, live.rung_at = live.rung + 1, time.monotonic()
 
     def _settle(self, run: RunFolder, status: str, *, killed: bool = False, stopped: bool = False) -> None:
-        """Close the journal of a worker that ended without `finished`; nothing while somebody holds the run."""
+        """Close the journal of a worker that ended without `finished`; nothing while somebody holds the run.
+
+        Under the queue's lock: a ticket written between our reading of it and our last words would be void, for a
+        ticket holds only as long as the journal does not grow.
+        """
+        try:
+            with queue.locked():
+                self._settle_locked(run, status, by_request=killed and stopped)
+        except (OSError, EngineError) as error:
+            _log(f"{run.id}: its end cannot be noted: {error}")
+
+    def _settle_locked(self, run: RunFolder, status: str, *, by_request: bool) -> None:
         ticket = queue.read_ticket(run)
         begun = ticket is None or not queue.holds(run, ticket)
         attempt = (run.id, ticket.since if ticket else 0.0)
@@ -168,9 +179,7 @@ class Runner:
                 return
             if begun and isinstance(last_event(run.journal), events.Finished):
                 return
-            _close(run, status, begun=begun, by_request=killed and stopped)
-        except OSError as error:
-            _log(f"{run.id}: its end cannot be noted: {error}")
+            _close(run, status, begun=begun, by_request=by_request)
         finally:
             lock.release()
 
