@@ -1,6 +1,7 @@
 """What a bake will take, before it starts: exact counts from the plan, time and memory from the best source there is.
 
-Counts are the trainer's own (`dataset.plan`); past bakes speak through `calibration`, formulas through `footprint`.
+Counts are the trainer's own (`dataset.plan`); probes and past bakes speak through `calibration`, formulas through
+`footprint`; what to change where it does not fit is `relief`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine import calibration, footprint, optimizers, presets
+from engine import calibration, footprint, optimizers, presets, relief
 from engine.calibration import Facts
 from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import Dataset, scan
@@ -19,11 +20,15 @@ from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.messages import EstimateParams
 from engine.protocol.notices import Setting, notices_of
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Estimate
+from engine.protocol.records import Estimate, Outcome, Rates
+from engine.rates import read_rates
 
 _FIXED_SHARE = {"CPU": 0.1}
 _FIXED_SHARE_GPU = 0.3
 """Share of a measured step that does not grow with its pixels: launching kernels on a GPU costs more than on a CPU."""
+
+_DRIVER_BYTES = 700 << 20
+"""What a CUDA context and the allocator's gaps take of a card."""
 
 _HEADER_BYTES = 150_000
 """A LoRA file beyond its weights: names and metadata."""
@@ -81,31 +86,71 @@ def of_plan(
     """The estimate of a plan that is already made."""
     known = base_kind(base)
     device = device or this_device()
-    facts = calibration.facts(plan, params, device=device, model=known.model, precision=_precision(params, device))
+    precision = precision_on(params, device)
+    facts = calibration.facts(plan, params, device=device, model=known.model, precision=precision)
     weights = footprint.lora_parameters(params, known.model, known.path)
     times, memory, source = _times(facts, weights)
-    seconds = times.setup + times.step * plan.optimizer_steps + times.closing * plan.epochs
+    seconds = times.load + times.image * facts.images + times.step * plan.optimizer_steps
+    seconds += times.closing * plan.epochs + times.held * facts.held_out * (plan.epochs + 1)
     seconds += times.previews * preview_rounds(params)
+    past = calibration.outcomes(device, known.model)
+    rates, room = read_rates(), device_memory(device)
+    fits = not room or memory <= room
+    images = sum(not item.reg and not item.flip for item in plan.items)
+    hours = seconds / 3600
     return Estimate(
-        images=sum(not item.reg and not item.flip for item in plan.items),
+        images=images,
         reg_images=plan.reg.used,
         image_views=plan.image_views,
+        views_each=round(plan.image_views / images, 1),
         steps_per_epoch=plan.steps_per_epoch,
         optimizer_steps=plan.optimizer_steps,
         epochs=plan.epochs,
+        epoch_files=saved_epochs(params),
         seconds=round(seconds, 1),
+        error=_error(source, past),
         memory_bytes=memory,
+        device=device,
+        device_memory=room,
+        fits=fits,
+        relief={} if fits else relief.fitting(plan, params, model=known.model, weights=weights, device=device,
+                                              precision=precision, over=memory - room),
         disk_bytes=_disk(plan, params, weights),
+        energy_kwh=rates.watts * hours / 1000 if rates.watts else None,
+        cost=_cost(rates, hours),
+        currency=rates.currency,
         source=source,
+        past=past[-1] if past else None,
         buckets=list(plan.buckets),
         notices=notices or [],
-    )
+    )  # fmt: skip
+
+
+def _cost(rates: Rates, hours: float) -> float | None:
+    """Hire and energy together; None where a person named neither price."""
+    if not rates.per_hour and not (rates.per_kwh and rates.watts):
+        return None
+    return round(hours * (rates.per_hour + rates.per_kwh * rates.watts / 1000), 4)
+
+
+_ERRORS = {"probe": 0.15, "history": 0.25, "model": 1.0}
+"""How far off a time of each source may be while no bake has shown it."""
+_JUDGED = 10
+
+
+def _error(source: str, past: list[Outcome]) -> float:
+    """How far off the last estimates of this source were, on average."""
+    rows = [row for row in past if row.source == source and row.estimated_seconds][-_JUDGED:]
+    if len(rows) < 3:
+        return _ERRORS[source]
+    mean = sum(abs(row.seconds / row.estimated_seconds - 1) for row in rows) / len(rows)
+    return max(0.01, round(mean, 2))
 
 
 def preview_rounds(params: BakeParams) -> int:
-    """How often four previews are drawn: the baseline, and each `preview_every_epochs`-th epoch."""
+    """How often four previews are drawn: the baseline, each `preview_every_epochs`-th epoch, and the last."""
     every = params.preview_every_epochs
-    return 1 + params.epochs // every if every else 0
+    return 1 + params.epochs // every + (params.epochs % every > 0) if every else 0
 
 
 def saved_epochs(params: BakeParams) -> int:
@@ -140,7 +185,24 @@ def this_device() -> str:
     return gpus[0].name if gpus else "CPU"
 
 
-def _precision(params: BakeParams, device: str) -> str:
+@functools.cache
+def device_memory(device: str) -> int:
+    """Bytes that a bake can have on a device: the GPU's, less what a driver keeps; all of the machine's on a processor.
+
+    0 where that is not known. Asked once per process and device.
+    """
+    if device == "CPU":
+        import psutil  # type: ignore[import-untyped]
+
+        return int(psutil.virtual_memory().total)
+    from engine.telemetry import Telemetry
+
+    gpu = next((gpu for gpu in Telemetry().gpus() if gpu.name == device), None)
+    return max(0, gpu.memory_total - _DRIVER_BYTES) if gpu is not None else 0
+
+
+def precision_on(params: BakeParams, device: str) -> str:
+    """The precision that `auto` means on a device."""
     if params.precision != "auto":
         return params.precision
     return "fp32" if device == "CPU" else "bf16"
@@ -153,18 +215,32 @@ def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str]:
     if row is None:
         return modelled, memory, "model"
     # What was measured, moved to these settings by the model's own proportions.
-    then = footprint.forecast(row.facts)
-    fixed = _FIXED_SHARE.get(facts.device, _FIXED_SHARE_GPU)
+    fixed = fixed_share(facts.device)
+    if row.fixed_seconds:
+        fixed = min(1.0, row.fixed_seconds / row.seconds_per_step)
     ratio = facts.work / max(1, row.facts.work)
     passes = _passes(facts) / _passes(row.facts)
     step = row.seconds_per_step * (fixed + (1 - fixed) * ratio * passes)
-    setup = row.setup_seconds * modelled.setup / then.setup
+    area = facts.pixels / max(1, row.facts.pixels)
     previews = modelled.previews
     if row.preview_seconds and row.facts.preview_work:
         previews = row.preview_seconds * facts.preview_work / row.facts.preview_work
-    if row.memory_bytes and row.facts == msgspec.structs.replace(facts, images=row.facts.images):
-        memory = row.memory_bytes
-    return footprint.Forecast(step, setup, previews, row.closing_seconds), memory, "history"
+    held = row.held_seconds * area if row.held_seconds else modelled.held
+    if row.memory_bytes:
+        former = footprint.memory(row.facts, _weights_then(row.facts, facts, weights))
+        memory = max(row.memory_bytes + memory - former, row.memory_bytes // 2)
+    times = footprint.Forecast(step, row.load_seconds, row.image_seconds * area, previews, row.closing_seconds, held)
+    return times, memory, "probe" if row.probe and row.facts.like(facts) else "history"
+
+
+def _weights_then(then: Facts, now: Facts, weights: int) -> int:
+    """How many weights that bake trained: those of this one, in proportion to the ranks."""
+    return round(weights * (then.network_dim + then.conv_dim) / max(1, now.network_dim + now.conv_dim))
+
+
+def fixed_share(device: str) -> float:
+    """The share of a step that does not grow with its pixels, where that was not measured."""
+    return _FIXED_SHARE.get(device, _FIXED_SHARE_GPU)
 
 
 def _passes(facts: Facts) -> float:

@@ -72,13 +72,15 @@ _LOAD_RATE = 300e6
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """Seconds of one optimizer step, of everything before the first, of one round of previews, and of closing an
-    epoch."""
+    """Seconds of one optimizer step, of everything before the first image is encoded, of encoding an image, of one
+    round of previews, of closing an epoch, and of measuring one held-out image."""
 
     step: float
-    setup: float
+    load: float
+    image: float
     previews: float
     closing: float = 0.5
+    held: float = 0.0
 
 
 def family_of(model: str) -> Family:
@@ -105,8 +107,10 @@ def forecast(facts: Facts) -> Forecast:
     step = overhead + passes * per_pixel * facts.work / rate
     # Guidance draws each picture twice at once; a VAE pass costs about what a forward of the U-Net does.
     previews = 2 * per_pixel * facts.preview_work / rate
-    setup = _START_SECONDS + family.weights * 2 / _LOAD_RATE + facts.images * facts.pixels * per_pixel / rate
-    return Forecast(step, setup, previews)
+    load = _START_SECONDS + family.weights * 2 / _LOAD_RATE
+    image = facts.pixels * per_pixel / rate
+    # A held-out image is measured at four timesteps.
+    return Forecast(step, load, image, previews, held=4 * image)
 
 
 def _rate(device: str) -> float:

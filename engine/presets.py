@@ -23,6 +23,9 @@ MAX_REPEAT = 50
 
 DEFAULT_PRESET = "standard"
 
+THEMES = ("anime", "real", "2.5d", "style", "outfit", "concept", "standard", "demo")
+"""The themes of the shipped presets, in the order they are offered."""
+
 
 class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A base model of `presets/bases.toml`, where the fields are explained; `name` is its key there."""
@@ -41,6 +44,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     file: str = ""
     diffusers: str = ""
     note: str = ""
+    line: str = ""
 
 
 # Worked out here, under the import lock: two threads doing that at once bring the process down (msgspec).
@@ -52,6 +56,7 @@ class _Preset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     theme: str = ""
     family: str = ""
+    line: str = ""
     title: str = ""
     bases: list[str] = []
     views: int = 0
@@ -96,12 +101,14 @@ def broken_presets() -> list[ErrorInfo]:
 def resolve(name: str, base: ModelRow | None = None, images: int = 0) -> PresetRow:
     """The preset `name` ("anime" or "anime.sdxl") with everything that follows from base and dataset filled in.
 
-    A bare theme takes the base's family (SD 1.5 without a base). Clip skip and resolution are the base's own, the
-    repeat is views / (images × epochs), 1 to `MAX_REPEAT`; with `images` = 0 it is left to the default.
+    A bare theme takes what is made for the base's line of models, else for its family (SD 1.5 without a base). Clip
+    skip and resolution are the base's own, the repeat is views / (images × epochs), 1 to `MAX_REPEAT`; with
+    `images` = 0 it is left to the default.
     Raises EngineError `preset_unknown`, `preset_family`, `params_unreadable` or a parameter's error.
     """
     family = (base.family if base else "") or "sd15"
-    row = _by_name(name, family)
+    known = bases().get(base.name) if base else None
+    row = _by_name(name, [part for part in (known.line if known else "", family) if part])
     if base is not None and base.family and row.family and row.family != base.family:
         raise EngineError("preset_family", name=row.name, family=row.family, base=base.name, other=base.family)
     values = {**row.params, **_of_base(base)}
@@ -135,11 +142,12 @@ def _of_base(base: ModelRow | None) -> dict[str, Any]:
     return values
 
 
-def _by_name(name: str, family: str) -> PresetRow:
-    wanted = {name, f"{name}.{family}"}
-    for row, _ in _load_all():
-        if row is not None and row.name in wanted:
-            return row
+def _by_name(name: str, kinds: list[str]) -> PresetRow:
+    wanted = [name, *(f"{name}.{kind}" for kind in kinds)]
+    rows = {row.name: row for row in list_presets()}
+    for one in wanted:
+        if one in rows:
+            return rows[one]
     for path in _files(user_dir()):
         if path.stem in wanted:
             _load(path)  # known but broken: say why
@@ -153,9 +161,9 @@ _CATALOGUES = frozenset({"bases.toml", "taggers.toml"})
 
 @functools.cache
 def _shipped() -> tuple[PresetRow, ...]:
-    order = {theme: i for i, theme in enumerate(("anime", "real", "2.5d", "standard", "demo"))}
+    order = {theme: i for i, theme in enumerate(THEMES)}
     rows = [_load(path) for path in _files(shipped_dir()) if path.name not in _CATALOGUES]
-    return tuple(sorted(rows, key=lambda row: (order.get(row.theme, len(order)), row.family)))
+    return tuple(sorted(rows, key=lambda row: (order.get(row.theme, len(order)), row.family, row.line)))
 
 
 def _load_all() -> list[tuple[PresetRow | None, ErrorInfo | None]]:
@@ -163,7 +171,7 @@ def _load_all() -> list[tuple[PresetRow | None, ErrorInfo | None]]:
     broken: list[ErrorInfo] = []
     for path in _files(user_dir()):
         try:
-            own[printable(path.stem)] = _load(path)
+            own[printable(path.stem)] = msgspec.structs.replace(_load(path), own=True)
         except EngineError as error:
             broken.append(error.info)
     rows = [own.pop(row.name, row) for row in _shipped()] + list(own.values())
@@ -189,6 +197,7 @@ def _load(path: Path) -> PresetRow:
         name=name,
         theme=written.theme,
         family=written.family,
+        line=written.line,
         title=written.title or name,
         bases=written.bases,
         views=written.views,

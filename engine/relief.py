@@ -5,6 +5,7 @@ The amounts are differences of the formulas of `footprint`; good for choosing, n
 
 from __future__ import annotations
 
+import importlib.util
 from typing import NamedTuple
 
 import msgspec
@@ -57,6 +58,62 @@ def reliefs(
     kept = optimizers.memory(msgspec.structs.replace(params, optimizer=leaner))
     found.append(Relief(f"optimizer = {leaner}", saved(optimizer_bytes=kept)))
     return sorted((row for row in found if row.bytes >= _WORTH), key=lambda row: -row.bytes)
+
+
+def fitting(
+    plan: BakePlan, params: BakeParams, *, model: str, weights: int, device: str, precision: str, over: int
+) -> dict[str, str | int | float | bool]:
+    """The parameters to change so that a bake needs `over` bytes less, what harms least first; {} where nothing near
+    is enough.
+
+    First what costs only time (checkpointing, smaller batches accumulated to the same step), then a leaner optimizer,
+    then half precision, last the resolution. What proves needless in the end is left as it was.
+    """
+    facts = calibration.facts(plan, params, device=device, model=model, precision=precision)
+    now = footprint.memory(facts, weights)
+
+    def saved(changes: dict[str, str | int | float | bool]) -> int:
+        changed = msgspec.structs.replace(params, **changes)
+        side = (changed.resolution / params.resolution) ** 2
+        then = msgspec.structs.replace(
+            facts,
+            batch_size=changed.batch_size,
+            gradient_checkpointing=changed.gradient_checkpointing,
+            precision=str(changes.get("precision", precision)),
+            optimizer_bytes=optimizers.memory(changed),
+            pixels=round(facts.pixels * side),
+        )
+        return now - footprint.memory(then, weights)
+
+    steps: list[dict[str, str | int | float | bool]] = []
+    if not params.gradient_checkpointing:
+        steps.append({"gradient_checkpointing": True})
+    batch, sums = params.batch_size, params.gradient_accumulation
+    while batch > 1:
+        sums = sums * batch // (batch // 2)
+        batch //= 2
+        steps.append({"batch_size": batch, "gradient_accumulation": min(sums, 256)})
+    if params.optimizer == "AdamW":
+        small = device != "CPU" and importlib.util.find_spec("bitsandbytes") is not None
+        steps.append({"optimizer": "AdamW8bit" if small else "Adafactor"})
+    if precision == "fp32" and device != "CPU":
+        steps.append({"precision": "bf16"})
+    for share in (0.75, 0.5):
+        lower = round(params.resolution * share) // 64 * 64
+        if lower >= _SMALLEST:
+            steps.append({"resolution": lower})
+    chosen: dict[str, str | int | float | bool] = {}
+    for step in steps:
+        chosen |= step
+        if saved(chosen) >= over:
+            break
+    else:
+        return {}
+    for step in steps:
+        without = {name: value for name, value in chosen.items() if name not in step}
+        if step.keys() <= chosen.keys() and without and saved(without) >= over:
+            chosen = without
+    return chosen
 
 
 def told(rows: list[Relief]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import signal
 import sys
 import time
@@ -126,6 +125,16 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
             from engine.train import regularise
 
         return regularise.regularise
+    if job.kind == "probe":
+        with importing():
+            from engine.train import probe
+
+        return probe.probe
+    if job.kind == "test":
+        with importing():
+            from engine.drawing import session
+
+        return session.serve
     if job.kind == "tag":
         from engine.tagging import job as tagging
 
@@ -134,15 +143,10 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
 
 
 def _learn(run: RunFolder) -> None:
-    """Let later estimates know what this bake took; memory is the card's where there is one, else the process's."""
-    from engine.measure import learn_from, process_start
+    """Let later estimates know what this bake took."""
+    from engine.measure import learn_from, peak_memory, process_start
 
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        memory = int(torch.cuda.max_memory_allocated())
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    learn_from(run, started=process_start(), memory_bytes=memory)
+    learn_from(run, started=process_start(), memory_bytes=peak_memory())
 
 
 def _check_manifest(run: RunFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.handlers import Context
 from engine.protocol.messages import Empty, EstimateParams, PresetParams
-from engine.protocol.records import Estimate, ModelRow, PresetRow
+from engine.protocol.records import Estimate, ModelRow, PresetRow, Rates
 
 
 def models_list(_: Context, __: Empty) -> list[ModelRow]:
@@ -43,3 +43,17 @@ def estimate(context: Context, params: EstimateParams) -> Estimate:
     folder = params.params.get("validation_dir")
     measured = context.datasets.recent(folder) if isinstance(folder, str) and folder else None
     return compute(params, dataset=dataset, reg=reg, measured=measured)
+
+
+def rates_get(_: Context, __: Empty) -> Rates:
+    """What an hour and a kilowatt-hour cost here."""
+    from engine.rates import read_rates
+
+    return read_rates()
+
+
+def rates_set(_: Context, params: Rates) -> Rates:
+    """Keep what they cost."""
+    from engine.rates import write_rates
+
+    return write_rates(params)

@@ -8,7 +8,7 @@ from engine.handlers import Context, Then
 from engine.protocol import control
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import ControlParams, Empty, MoveParams, RunParams, Submit, WatchParams
-from engine.protocol.records import LIVE_STATES, Job, RunRow
+from engine.protocol.records import LIVE_STATES, Job, Outcome, RunRow
 from engine.runs import launch, queue
 from engine.runs.folder import find
 
@@ -34,6 +34,14 @@ def runs_list(context: Context, _: Empty) -> list[RunRow]:
 def runs_job(_: Context, params: RunParams) -> Job:
     """What was asked for."""
     return find(params.run).read_job()
+
+
+def runs_outcome(_: Context, params: RunParams) -> list[Outcome]:
+    """How its estimate and the truth compared; [] while it goes on and where nothing is known."""
+    from engine.measure import outcome_of
+
+    found = outcome_of(find(params.run))
+    return [found] if found is not None else []
 
 
 def runs_watch(context: Context, params: WatchParams) -> Then:

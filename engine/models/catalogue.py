@@ -117,6 +117,8 @@ def _known_row(base: presets.Base) -> ModelRow:
         resolution=base.resolution,
         source=base.diffusers or base.hub,
         note=base.note,
+        line=base.line,
+        commercial=base.commercial,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.protocol import PROTOCOL, datasets, tagging, tags
+from engine.protocol import PROTOCOL, datasets, drawing, tagging, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
@@ -27,8 +27,10 @@ from engine.protocol.records import (
     FixReport,
     Job,
     ModelRow,
+    Outcome,
     Picture,
     PresetRow,
+    Rates,
     RunRow,
 )
 
@@ -218,7 +220,7 @@ class PresetParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
-    """A bake to put at the end of the queue; `start` wakes the runner."""
+    """A bake to put at the end of the queue, or a probe of it; `start` wakes the runner."""
 
     dataset: str
     reg: str = ""
@@ -228,7 +230,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     out: str = ""
     start: bool = True
-    kind: Literal["bake", "fake"] = "bake"
+    kind: Literal["bake", "fake", "probe"] = "bake"
 
 
 class RunParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,15 +316,22 @@ METHODS: dict[str, Method] = {
     "tags.submit": Method(tagging.TagSubmit, RunRow),
     "tags.thresholds": Method(tagging.ThresholdParams, tagging.TaggingReport),
     "tags.scores": Method(tagging.ScoresParams, tagging.ImageScores),
+    "draw.defaults": Method(drawing.DrawParams, drawing.DrawDefaults),
+    "draw.submit": Method(drawing.DrawParams, drawing.Drawn),
+    "draw.list": Method(Empty, list[drawing.Drawn]),
+    "draw.show": Method(drawing.DrawnParams, drawing.Drawn),
     "picture": Method(PictureParams, Picture),
     "lora.info": Method(PathParams, LoraInfo),
     "models.list": Method(Empty, list[ModelRow]),
     "presets.list": Method(Empty, list[PresetRow]),
     "presets.resolve": Method(PresetParams, PresetRow),
     "estimate": Method(EstimateParams, Estimate),
+    "rates.get": Method(Empty, Rates),
+    "rates.set": Method(Rates, Rates),
     "runs.submit": Method(Submit, RunRow),
     "runs.list": Method(Empty, list[RunRow]),
     "runs.job": Method(RunParams, Job),
+    "runs.outcome": Method(RunParams, list[Outcome]),
     "runs.watch": Method(WatchParams, RunRow),
     "runs.unwatch": Method(RunParams, Empty),
     "runs.control": Method(ControlParams, RunRow),

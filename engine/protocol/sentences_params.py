@@ -82,6 +82,7 @@ PARAMS: dict[str, Sentence] = {
     "notice_uncaptioned": Sentence(
         "{count} training images have no caption.", "They learn without words; tag them to steer what is learned."
     ),
+    "rates_invalid": Sentence("{name} = {value} is no rate.", "A number from 0 on; 0 leaves it out."),
     "params_unreadable": Sentence("{path} is not a valid TOML file: {reason}.", "Correct the file and try again."),
     "preset_unknown": Sentence("There is no preset {name}.", "Known presets: {known}."),
     "preset_family": Sentence(

@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "ticket.json"
 
     @property
+    def measured_json(self) -> Path:
+        """Of a bake that ended: its estimate beside the truth. Of a probe: the facts of the bake it stands for."""
+        return self.path / "measured.json"
+
+    @property
     def state_dir(self) -> Path:
         """The latest state to resume from."""
         return self.path / "state"
@@ -109,6 +114,8 @@ class RunFolder:
             del table["tagging"]
         if job.kind != "reg":
             del table["prompts"], table["count"]
+        if not job.forecast.source:
+            del table["forecast"]
         atomic_write(self.job_toml, tomli_w.dumps(table).encode("utf-8"))
 
     def read_manifest(self) -> list[ManifestEntry]:

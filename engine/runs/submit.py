@@ -20,10 +20,11 @@ from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
 from engine.protocol.notices import Setting, refuse
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Job, ManifestEntry, ModelRow
+from engine.protocol.records import Forecast, Job, ManifestEntry, ModelRow
 from engine.runs.folder import free_name
 
 if TYPE_CHECKING:
+    from engine.dataset.plan import BakePlan
     from engine.dataset.scan import Dataset
 
 Open = Callable[[str], "Dataset"]
@@ -60,19 +61,29 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
         params = msgspec.structs.replace(params, network_weights=str(start))
     plan = make_plan(dataset, reg, params, open_dataset(params.validation_dir) if params.validation_dir else None)
     name = free_name(asked.name or dataset.path.name)
+    known = located.row.name if located.row is not None else str(located.path)
     job = Job(
         id="",
-        kind="bake",
+        kind=asked.kind,
         name=name,
         created=time.time(),
         dataset=str(dataset.path),
         reg=str(reg.path) if reg else "",
-        base=asked.base if located.row is not None else str(located.path),
+        base=known,
         preset=asked.preset,
         out=_out(asked, name),
         params=params,
+        forecast=_forecast(plan, params, known),
     )
     return job, freeze(plan)
+
+
+def _forecast(plan: BakePlan, params: BakeParams, base: str) -> Forecast:
+    """The estimate, frozen with the job so that the truth can be held against it."""
+    from engine.estimate import of_plan
+
+    found = of_plan(plan, params, base=base)
+    return Forecast(seconds=found.seconds or 0.0, memory_bytes=found.memory_bytes or 0, source=found.source)
 
 
 def _fake(asked: Submit) -> Job:

@@ -97,7 +97,7 @@ def _train(
         for batches in steps[setup.step - (epoch - 1) * plan.steps_per_epoch :]:
             _obey(setup, journal, requests, report, closing, clock, epoch)
             rates = set_rates(setup.optimizer, factor(params, setup.step + 1, plan.optimizer_steps))
-            numbers = _take_step(setup, epoch, batches, requests)
+            numbers = take_step(setup, epoch, batches, requests)
             setup.step += 1
             files = [plan.items[view.item].image.name for batch in batches for view in batch]
             report.step(setup.step, epoch, numbers, rates, files, params.epochs - epoch + 1)
@@ -108,7 +108,7 @@ def _train(
         saved = time.monotonic()
 
 
-def _take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: Control) -> Tensor:
+def take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: Control) -> Tensor:
     """One optimizer step over micro-batches, each image counting the same; returns [loss, gradient norm], unread.
 
     With a weight-norm limit also: layers scaled back, mean and largest norm after that.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine import calibration, footprint
-from engine.calibration import learn
+from engine.calibration import Measured
 from engine.dataset.plan import make_plan
 from engine.dataset.scan import Dataset, scan
 from engine.estimate import estimate, preview_rounds, saved_epochs
@@ -18,7 +18,8 @@ from engine.footprint import lora_parameters
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import EstimateParams
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Estimate
+from engine.protocol.records import Estimate, Rates
+from engine.rates import write_rates
 from tests.dataset import make
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -149,12 +150,62 @@ def test_sizes_of_lora_files() -> None:
     assert lora_parameters(BakeParams(unet_lr=0, text_encoder_lr=0), "sd15") == 0
 
 
-def learned(dataset: Dataset, step: float, device: str = "CPU", **params: Any) -> None:
+def learned(dataset: Dataset, step: float, device: str = "CPU", probe: bool = False, **params: Any) -> None:
     p = BakeParams(**{"resolution": 64, "repeat": 3, "epochs": 4, **params})
     facts = calibration.facts(
         make_plan(dataset, None, p), p, device=device, model="demo", precision="fp32" if device == "CPU" else "bf16"
     )
-    learn(facts, seconds_per_step=step, setup_seconds=12, preview_seconds=2, memory_bytes=777)
+    calibration.learn(
+        Measured(
+            facts=facts,
+            seconds_per_step=step,
+            load_seconds=6,
+            image_seconds=1,
+            preview_seconds=2,
+            memory_bytes=777,
+            probe=probe,
+        )
+    )
+
+
+def test_the_newest_of_probe_and_bake_of_the_same_work_is_believed(dataset: Dataset) -> None:
+    learned(dataset, 0.5)
+    learned(dataset, 0.7, probe=True)
+    found = ask(dataset)
+    assert found.source == "probe"
+    assert found.seconds == pytest.approx(12 + 0.7 * found.optimizer_steps + 5 * 2)
+    other = ask(dataset, batch_size=2, repeat=6)
+    assert other.source == "history", "of other work it is a measurement like any"
+
+
+def test_the_rates_of_a_person_make_the_cost(dataset: Dataset) -> None:
+    assert ask(dataset).cost is None
+    write_rates(Rates(currency=" € ", per_hour=3.6, per_kwh=0.5, watts=400))
+    found = ask(dataset)
+    assert found.seconds is not None
+    assert found.energy_kwh == pytest.approx(found.seconds / 3600 * 0.4, rel=1e-2)
+    assert found.cost == pytest.approx(found.seconds / 3600 * (3.6 + 0.2), abs=1e-3)
+    assert found.currency == "€"
+    write_rates(Rates(per_kwh=0.5))
+    assert ask(dataset).cost is None, "a price of energy says nothing where nobody knows the watts"
+    with pytest.raises(EngineError, match="per_hour = -1"):
+        write_rates(Rates(per_hour=-1))
+
+
+def test_what_does_not_fit_says_so_and_what_would(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"resolution": 1024, "batch_size": 8}
+    whole = ask(dataset, "sdxl", H100, **wanted)
+    assert whole.fits
+    assert whole.memory_bytes is not None
+    monkeypatch.setattr("engine.estimate.device_memory", lambda _: 24 << 30)
+    found = ask(dataset, "sdxl", H100, **wanted)
+    assert not found.fits
+    assert found.relief["gradient_checkpointing"] is True
+    nearest = ask(dataset, "sdxl", H100, **{**wanted, **found.relief})
+    assert nearest.fits
+    assert nearest.optimizer_steps == whole.optimizer_steps or "gradient_accumulation" in found.relief
+    monkeypatch.setattr("engine.estimate.device_memory", lambda _: 1 << 30)
+    assert ask(dataset, "sdxl", H100, **wanted).relief == {}
 
 
 def test_a_past_bake_of_the_same_settings_is_believed(dataset: Dataset) -> None:
@@ -218,7 +269,7 @@ def test_settings_without_effect_are_told(dataset: Dataset) -> None:
 def test_rounds_and_files(every: int, epochs: int) -> None:
     params = BakeParams(epochs=epochs, preview_every_epochs=every, save_every_epochs=max(1, every))
     numbers = range(1, epochs + 1)
-    drawn = [0] + [n for n in numbers if every and n % every == 0]
+    drawn = [0] + [n for n in numbers if every and (n % every == 0 or n == epochs)]
     assert preview_rounds(params) == (len(drawn) if every else 0)
     assert saved_epochs(params) == sum(n % max(1, every) == 0 or n == epochs for n in numbers)
 

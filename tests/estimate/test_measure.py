@@ -13,11 +13,11 @@ from engine.dataset.manifest import freeze
 from engine.dataset.plan import make_plan
 from engine.dataset.scan import scan
 from engine.estimate import estimate
-from engine.measure import learn_from, process_start
+from engine.measure import learn_from, outcome_of, process_start
 from engine.protocol import events
 from engine.protocol.messages import EstimateParams
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Job
+from engine.protocol.records import Forecast, Job, Outcome
 from engine.runs.folder import RunFolder
 from tests.dataset import make
 
@@ -70,8 +70,7 @@ def whole_bake(journal: Journal) -> None:
     for _ in range(2):
         journal.steps(12, 2)
         journal.after(0, events.Phase, name="save")
-        journal.after(1, events.Phase, name="validate")
-        journal.after(0.5, events.Phase, name="preview")
+        journal.after(1.5, events.Phase, name="preview")
         journal.after(5, events.Phase, name="train")
     journal.after(0, events.Finished, reason="done")
 
@@ -82,7 +81,7 @@ def test_each_second_goes_to_its_phase(run: RunFolder) -> None:
     assert learn_from(run, started=1000.0, memory_bytes=5) is True
     (row,) = calibration.load()
     assert row.seconds_per_step == pytest.approx(2)
-    assert row.setup_seconds == pytest.approx(20)
+    assert row.load_seconds + row.image_seconds * 4 == pytest.approx(20)
     assert row.preview_seconds == pytest.approx(5)
     assert row.closing_seconds == pytest.approx(1.5)
     assert row.memory_bytes == 5
@@ -100,6 +99,33 @@ def test_the_next_estimate_of_the_same_bake_is_what_this_one_took(run: RunFolder
     assert found.seconds == pytest.approx(journal.t - 1000.0)
 
 
+def test_the_truth_is_kept_beside_the_estimate(run: RunFolder) -> None:
+    journal = Journal(run)
+    run.write_job(
+        msgspec.structs.replace(run.read_job(), forecast=Forecast(seconds=60.0, memory_bytes=9, source="model"))
+    )
+    assert outcome_of(run) is None
+    whole_bake(journal)
+    learn_from(run, started=1000.0, memory_bytes=5)
+    found = outcome_of(run)
+    assert found is not None
+    assert (found.estimated_seconds, found.estimated_memory, found.memory_bytes) == (60.0, 9, 5)
+    assert found.seconds == pytest.approx(journal.t - 1000.0)
+    request = EstimateParams(dataset=run.read_job().dataset, params={"resolution": 64})
+    assert estimate(request, device="CPU").past == found
+
+
+def test_an_estimate_says_how_far_off_its_kind_was(run: RunFolder) -> None:
+    request = EstimateParams(dataset=run.read_job().dataset, params={"resolution": 64})
+    assert estimate(request, device="CPU").error == 1.0
+    for number in range(3):
+        calibration.compare(
+            Outcome(run=str(number), name="r", t=0.0, device="CPU", model="demo", source="model",
+                    estimated_seconds=10.0, seconds=12.0)
+        )  # fmt: skip
+    assert estimate(request, device="CPU").error == 0.2
+
+
 def test_a_pause_is_not_training(run: RunFolder) -> None:
     journal = Journal(run)
     journal.after(0, events.Phase, name="cache", plan=PLAN)
@@ -111,7 +137,7 @@ def test_a_pause_is_not_training(run: RunFolder) -> None:
     assert learn_from(run) is True
     (row,) = calibration.load()
     assert row.seconds_per_step == pytest.approx(1)
-    assert row.setup_seconds == pytest.approx(10)
+    assert row.image_seconds * 4 == pytest.approx(10)
     assert row.preview_seconds == 0
 
 
@@ -126,7 +152,7 @@ def test_only_the_last_boot_counts(run: RunFolder) -> None:
     assert learn_from(run) is True
     (row,) = calibration.load()
     assert row.seconds_per_step == pytest.approx(7)
-    assert row.setup_seconds == pytest.approx(2)
+    assert row.image_seconds * 4 == pytest.approx(2)
 
 
 @pytest.mark.parametrize("steps", [0, 4])

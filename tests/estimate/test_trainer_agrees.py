@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.dataset.plan import make_plan
 from engine.dataset.scan import Dataset, ImageFile
+from engine.estimate import of_plan
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Crop
 from engine.train.order import epoch_steps
@@ -75,4 +76,6 @@ def test_steps_and_views_are_the_trainers(dataset: Dataset, reg: Dataset | None,
             assert len({plan.items[view.item].fit.bucket for view in batch}) == 1
             assert len(batch) <= params.batch_size
     assert total == plan.optimizer_steps
+    told = of_plan(plan, params, base="demo", device="CPU")
+    assert (told.optimizer_steps, told.steps_per_epoch, told.image_views) == (total, len(steps), views)
     assert views == plan.image_views

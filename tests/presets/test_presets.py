@@ -17,7 +17,8 @@ from engine.protocol.errors import EngineError
 from engine.protocol.notices import Setting, notices_of
 from engine.protocol.records import ModelRow
 
-THEMES = ("anime", "real", "2.5d", "standard")
+THEMES = ("anime", "real", "2.5d", "style", "outfit", "concept", "standard")
+LINES = ("illustrious", "noobai-v", "pony")
 SHIPPED = sorted(path for path in shipped_dir().glob("*.toml") if path.stem not in ("bases", "taggers"))
 
 
@@ -34,9 +35,11 @@ def row(name: str) -> ModelRow:
     return ModelRow(name=name, kind="base", family=base.family, resolution=base.resolution)
 
 
-def test_every_theme_has_both_families() -> None:
+def test_every_theme_has_both_families_and_drawn_ones_the_lines_of_xl() -> None:
     names = [preset.name for preset in list_presets()]
-    assert names == [f"{theme}.{family}" for theme in THEMES for family in ("sd15", "sdxl")] + ["demo.sd15"]
+    drawn = ("anime", "style", "outfit", "concept")
+    kinds = {theme: ["sd15", "sdxl", *(LINES if theme in drawn else ())] for theme in THEMES}
+    assert names == [f"{theme}.{kind}" for theme in THEMES for kind in kinds[theme]] + ["demo.sd15"]
     assert broken_presets() == []
 
 
@@ -45,11 +48,12 @@ def test_a_preset_is_valid_and_says_nothing_without_effect(path: Path) -> None:
     preset = next(preset for preset in list_presets() if preset.name == path.stem)
     params = fields.build(preset.params)
     assert notices_of(params, Setting(family=preset.family)) == []
-    assert path.stem == f"{preset.theme}.{preset.family}"
+    assert path.stem == f"{preset.theme}.{preset.line or preset.family}"
     assert preset.views > 0
     assert preset.title
     for base in preset.bases:
         assert (bases()[base].family, bases()[base].theme) == (preset.family, preset.theme)
+        assert (bases()[base].line or preset.line) == preset.line
         assert bases()[base].resolution == params.resolution
 
 
@@ -60,7 +64,9 @@ def test_every_number_has_its_reason(path: Path) -> None:
 
 
 def test_the_catalogue_of_bases() -> None:
-    themes = {theme: {b.family for b in bases().values() if b.theme == theme} for theme in THEMES}
+    seed = ("anime", "real", "2.5d", "standard")
+    themes = {theme: {b.family for b in bases().values() if b.theme == theme} for theme in seed}
+    assert {b.line for b in bases().values()} == {"", *LINES}
     assert all(families == {"sd15", "sdxl"} for families in themes.values())
     for base in bases().values():
         assert base.prediction in ("epsilon", "v")
@@ -76,7 +82,8 @@ def test_the_catalogue_of_bases() -> None:
 def test_a_theme_fits_every_base(theme: str, base: str) -> None:
     found = resolve(theme, row(base), 20)
     params = fields.build(found.params)
-    assert found.name == f"{theme}.{bases()[base].family}"
+    own = f"{theme}.{bases()[base].line}"
+    assert found.name == (own if own in [preset.name for preset in list_presets()] else f"{theme}.{found.family}")
     assert params.resolution == bases()[base].resolution
     assert params.clip_skip == (bases()[base].clip_skip or 1)
     assert abs(params.repeat * 20 * params.epochs - found.views) <= 20 * params.epochs / 2
