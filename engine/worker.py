@@ -16,6 +16,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from engine.libraries import importing
 from engine.protocol import events
 from engine.protocol.control import Action, Command, ControlReader
@@ -27,6 +29,7 @@ from engine.runs import queue
 from engine.runs.devices import Device
 from engine.runs.folder import RunFolder
 from engine.runs.launch import ensure_runner
+from engine.runs.parking import Berth, Parked, park, wait
 from engine.runs.runner import EXIT_LOCKED
 from engine.runs.tail import Tail, last_event
 
@@ -36,7 +39,7 @@ class Controls(ControlReader):
 
     def __init__(self, path: Path, offset: int) -> None:
         super().__init__(path, offset=offset)
-        self._signals: list[Command] = []
+        self._pending: list[Command] = []
         self._count = 0
 
     def install(self) -> None:
@@ -44,25 +47,38 @@ class Controls(ControlReader):
         signal.signal(signal.SIGTERM, self._on_sigterm)
         for ignored in (signal.SIGHUP, signal.SIGINT):
             signal.signal(ignored, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def poll(self) -> list[Command]:
         """New commands, signals first."""
-        pending, self._signals = self._signals, []
+        pending, self._pending = self._pending, []
         return pending + super().poll()
+
+    def put_back(self, commands: list[Command]) -> None:
+        """Commands that were read and are for whoever polls next."""
+        self._pending = [*commands, *self._pending]
 
     def _on_sigterm(self, *_: object) -> None:
         # In memory, not in the file: a signal must work on a full disk as well.
         self._count += 1
         action: Action = "stop" if self._count == 1 else "stop_now"
-        self._signals.append(Command(id=f"sigterm-{self._count}", action=action, t=time.time()))
+        self._pending.append(Command(id=f"sigterm-{self._count}", action=action, t=time.time()))
 
 
-def main(run_dir: str) -> int:
-    """Work on the run in `run_dir`; exit status 0 (done or stopped), 1 (failed), 4 (held by another process)."""
+def main(run_dir: str, berth: str = "") -> int:
+    """Work on the run in `run_dir`; exit status 0 (done or stopped), 1 (failed), 4 (held by another process).
+
+    With a `berth` this process already holds the run, which is paused: it waits for somebody to resume it first.
+    """
     run = RunFolder(Path(run_dir).absolute())
-    lock, device = Lock(run.lock), Lock(Device(os.environ.get("LORABAKE_WORKER_DEVICE", "cpu")).lock)
+    paths = [run.lock, Device(os.environ.get("LORABAKE_WORKER_DEVICE", "cpu")).lock]
+    if berth:
+        return _parked(run, paths, msgspec.json.decode(berth, type=Berth))
+    locks = [Lock(path) for path in paths]
+    ticket = queue.read_ticket(run)
+    control = Controls(run.control, ticket.control if ticket else 0)
     try:
-        for taken in (lock, device):
+        for taken in locks:
             if not taken.acquire():
                 raise EngineError("run_locked", run=run.id, pid=lock_holder(taken.path))
         last = last_event(run.journal)
@@ -74,8 +90,33 @@ def main(run_dir: str) -> int:
         return EXIT_LOCKED
     except OSError as error:
         return _unwritable(run, error)
+    return _to_the_end(run, locks, journal, control)
+
+
+def _parked(run: RunFolder, paths: list[Path], berth: Berth) -> int:
+    """The paused run, waiting; then the bake itself, as a boot of its own."""
+    locks = [Lock.taken_over(path, fd) for path, fd in zip(paths, berth.locks, strict=True)]
+    control = Controls(run.control, berth.control)
+    control.install()
     try:
-        return _work(run, journal)
+        journal = JournalWriter(run.journal, run.id, boot=berth.boot)
+        later = wait(run, journal, control)
+        journal.close()
+        if later is None:
+            _hand_over()
+            return 0
+        control.put_back(later)
+        journal = JournalWriter(run.journal, run.id)
+    except OSError as error:
+        return _unwritable(run, error)
+    return _to_the_end(run, locks, journal, control)
+
+
+def _to_the_end(run: RunFolder, locks: list[Lock], journal: JournalWriter, control: Controls) -> int:
+    try:
+        return _work(run, journal, control)
+    except Parked:
+        park(run, locks, journal, control)
     finally:
         try:
             journal.close()
@@ -84,9 +125,7 @@ def main(run_dir: str) -> int:
         _hand_over()
 
 
-def _work(run: RunFolder, journal: JournalWriter) -> int:
-    ticket = queue.read_ticket(run)
-    control = Controls(run.control, ticket.control if ticket else 0)
+def _work(run: RunFolder, journal: JournalWriter, control: Controls) -> int:
     control.install()
     try:
         try:
@@ -106,6 +145,8 @@ def _work(run: RunFolder, journal: JournalWriter) -> int:
         if error.errno in DISK_FULL:
             return _unwritable(run, error)
         return _unexpected(run, journal, error)
+    except Parked:
+        raise
     except Exception as error:
         return _unexpected(run, journal, error)
 

@@ -234,7 +234,7 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         facts: list[Run] = []
         if self.opened.path:
             facts.append((f"{self.opened.name} · {self.opened.count}", ""))
-        live = next((run for run in self.runs if run.state in LIVE_STATES), None)
+        live = next((run for run in self.runs if run.state in LIVE_STATES and run.kind != "test"), None)
         if self.engine.state == "lost":
             facts.append((_("✗ engine lost"), "line--error"))
         elif live is not None:
@@ -340,7 +340,7 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         self.screen.focus_previous()
 
     def action_leave(self) -> None:
-        live = [run for run in self.runs if run.state in LIVE_STATES]
+        live = [run for run in self.runs if run.state in LIVE_STATES and run.kind != "test"]
         message = ""
         if live:
             message = _("{name} goes on baking. `lorabake` shows it again.").format(name=plain(live[0].name))

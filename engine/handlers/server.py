@@ -18,6 +18,7 @@ from engine.handlers import Context, Then, handler
 from engine.home import home
 from engine.host import EXIT_CANNOT_START, Wire
 from engine.protocol import PROTOCOL
+from engine.protocol.drawing import Drawn
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.messages import METHODS, Reply, Request
 from engine.protocol.records import Job, ManifestEntry
@@ -34,7 +35,7 @@ def settle_types() -> None:
 
     It does so at the first use of a struct, and two threads in there at once bring the process down.
     """
-    shared = [Request, Job, ManifestEntry, Ticket, QueueFile, *(method.params for method in METHODS.values())]
+    shared = [Request, Job, ManifestEntry, Ticket, QueueFile, Drawn, *(method.params for method in METHODS.values())]
     for kind in shared:
         msgspec.json.Decoder(kind)
 

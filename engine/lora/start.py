@@ -62,7 +62,7 @@ def load_start(path: Path, network: Network) -> list[ErrorInfo]:
     initial weights, which do nothing. Raises EngineError `lora_rank`, `lora_nothing` or `lora_broken`.
     """
     adapter = read_adapter(path)
-    layers = _by_key(adapter, [module.target for module in network.modules])
+    layers = by_key(adapter, [module.target for module in network.modules])
     mine = {module.target.key: module for module in network.modules}
     if not layers:
         raise EngineError("lora_nothing", path=path, first=adapter.layers[0].module)
@@ -103,17 +103,23 @@ def _told(path: Path, adapter: Adapter, layers: Mapping[str, Layer], mine: list[
 
 def _sizes(adapter: Adapter, model: DiffusionModel, params: BakeParams) -> dict[str, tuple[int, float]]:
     """Rank and alpha of the file's layers by kohya's key; raises `lora_nothing` when none is of this model."""
-    everything: Sizes = _Anything()
-    targets = unet_targets(model.unet, params, everything)
-    for prefix, encoder in model.text_encoders:
-        targets += text_targets(encoder, prefix, params, everything)
-    layers = _by_key(adapter, targets)
+    targets = [target for _, target in every_target(model, params)]
+    layers = by_key(adapter, targets)
     if not layers:
         raise EngineError("lora_nothing", path=adapter.path, first=adapter.layers[0].module)
     return {key: (layer.rank, _alpha(layer)) for key, layer in layers.items()}
 
 
-class _Anything(dict[str, tuple[int, float]]):
+def every_target(model: DiffusionModel, params: BakeParams) -> list[tuple[nn.Module, Target]]:
+    """Every layer that a LoRA could adapt, with the module that its path starts from."""
+    everything: Sizes = Everything()
+    found = [(model.unet, target) for target in unet_targets(model.unet, params, everything)]
+    for prefix, encoder in model.text_encoders:
+        found += [(encoder, target) for target in text_targets(encoder, prefix, params, everything)]
+    return found
+
+
+class Everything(dict[str, tuple[int, float]]):
     """Sizes that name every layer, to learn which there are."""
 
     def __contains__(self, key: object) -> bool:
@@ -123,7 +129,7 @@ class _Anything(dict[str, tuple[int, float]]):
         return 1, 1.0
 
 
-def _by_key(adapter: Adapter, targets: list[Target]) -> dict[str, Layer]:
+def by_key(adapter: Adapter, targets: list[Target]) -> dict[str, Layer]:
     """The file's layers that are among `targets`, by kohya's key; SDXL's are also known by diffusers' names."""
     names: dict[tuple[str, str], str] = {}
     alone = {"te1": "te", "te": "te1"}

@@ -6,13 +6,15 @@ The families fill it in; which files to read is their business.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from engine.models.clip import windows
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -35,6 +37,10 @@ class Embedding:
         """Embeddings one under the other along the batch."""
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Embedding(torch.cat([part.hidden for part in parts]), torch.cat(pooled) if pooled else None)
+
+
+Emphasis = Callable[[int, Tensor], Tensor]
+"""Place of the text encoder, its hidden states → what is taken in their stead."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +119,25 @@ class DiffusionModel(ABC):
         """Whether the last timestep is pure noise (Lin et al. 2023); the noise schedule is then the rescaled one."""
         return bool(self.scheduler.get("rescale_betas_zero_snr"))
 
+    @property
     @abstractmethod
+    def tokenizers(self) -> tuple[Any, ...]:
+        """CLIP's tokenizer of each text encoder, in their order."""
+
+    @abstractmethod
+    def encode_ids(self, ids: Sequence[Tensor], *, clip_skip: int, emphasis: Emphasis | None = None) -> Embedding:
+        """Token ids [B, windows, 77] of each text encoder as the U-Net reads them; differentiable.
+
+        `emphasis` may change the hidden states [B, 75 · windows + 2, width] of the encoder whose place it is told.
+        """
+
     def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
-        """Captions as the U-Net reads them; differentiable, on the model's device."""
+        """Captions as the U-Net reads them, [B, 77 | 152 | 227, width]; differentiable, on the model's device.
+
+        Windows of 75 tokens, each encoded on its own between its marks.
+        """
+        ids = [windows(tokenizer, captions, max_token_length) for tokenizer in self.tokenizers]
+        return self.encode_ids(ids, clip_skip=clip_skip)
 
     @torch.no_grad()
     def encode_image(self, pixels: Tensor) -> Posterior:

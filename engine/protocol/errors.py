@@ -11,11 +11,12 @@ import msgspec
 from engine.protocol.sentence import Sentence
 from engine.protocol.sentences_dataset import DATASET
 from engine.protocol.sentences_params import PARAMS
+from engine.protocol.sentences_results import RESULTS
 from engine.protocol.sentences_runs import RUNS
 from engine.protocol.sentences_tagging import TAGGING
 from engine.protocol.sentences_training import TRAINING
 
-SENTENCES: dict[str, Sentence] = {**DATASET, **TAGGING, **PARAMS, **TRAINING, **RUNS}
+SENTENCES: dict[str, Sentence] = {**DATASET, **TAGGING, **PARAMS, **TRAINING, **RUNS, **RESULTS}
 """Code → sentence. Codes are stable; scripts may match them."""
 
 SINGULAR: dict[str, str] = {

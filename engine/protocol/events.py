@@ -130,6 +130,16 @@ class Tagged(Event, frozen=True, tag="tagged"):
     failed: int = 0
 
 
+class Tested(Event, frozen=True, tag="tested"):
+    """A test (by its identifier) has `done` of `total` pictures; its record tells the rest."""
+
+    test: str
+    state: Literal["drawing", "done", "failed"]
+    done: int = 0
+    total: int = 0
+    error: ErrorInfo | None = None
+
+
 class Warning(Event, frozen=True, tag="warning"):
     """Something a person should know; the run goes on. `code` and `args` as in `errors.SENTENCES`."""
 
@@ -157,6 +167,14 @@ class Resumed(Event, frozen=True, tag="resumed"):
 
     step: int
     epoch: int = 0
+
+
+class Changed(Event, frozen=True, tag="changed"):
+    """From the step after `step` on, these parameters have other values."""
+
+    step: int
+    epoch: int
+    values: dict[str, float]
 
 
 class Ack(Event, frozen=True, tag="ack"):
@@ -191,10 +209,12 @@ AnyEvent = (
     | Checkpoint
     | Validation
     | Tagged
+    | Tested
     | Warning
     | Error
     | Paused
     | Resumed
+    | Changed
     | Ack
     | Finished
 )
@@ -209,10 +229,12 @@ KINDS: dict[str, type[Event]] = {
         Checkpoint,
         Validation,
         Tagged,
+        Tested,
         Warning,
         Error,
         Paused,
         Resumed,
+        Changed,
         Ack,
         Finished,
     )

@@ -14,12 +14,14 @@ import msgspec
 
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.files import lock_holder
-from engine.protocol.records import Job, RunRow, RunState
+from engine.protocol.records import LIVE_STATES, WAITING_STATES, Job, RunRow, RunState
 from engine.runs import folder as folders
-from engine.runs import queue
+from engine.runs import devices, queue
 from engine.runs.folder import RunFolder
 from engine.runs.queue import Ticket
+from engine.runs.schedule import Schedule
 from engine.runs.tail import Tail
+from engine.runs.timetable import timed
 
 STALLED_SECONDS = 600.0
 STALLED_STEPS = 20
@@ -32,6 +34,7 @@ class Runs:
 
     def __init__(self) -> None:
         self._known: dict[str, _Run] = {}
+        self._lanes = 0
 
     def rows(self) -> list[RunRow]:
         """All runs: waiting ones in queue order first, then the others from the youngest to the oldest."""
@@ -40,11 +43,22 @@ class Runs:
         ids = folders.run_ids()
         self._known = {i: self._known.get(i) or _Run(folders.run_folder(i)) for i in ids}
         pairs = [(run, row) for run in self._known.values() if (row := run.row(boot)) is not None]
-        waits = [p for p in pairs if p[1].state in ("queued", "held")]
+        waits = [p for p in pairs if p[1].state in WAITING_STATES]
         waits.sort(key=lambda p: (order.get(p[1].id, len(order)), p[0].since, p[1].id))
-        rest = [row for _, row in pairs if row.state not in ("queued", "held")]
+        rest = [row for _, row in pairs if row.state not in WAITING_STATES]
         rest.sort(key=lambda row: (row.created, row.id), reverse=True)
-        return [_placed(row, place) for place, (_, row) in enumerate(waits, 1)] + rest
+        rows = [_placed(row, place) for place, (_, row) in enumerate(waits, 1)] + rest
+        if not waits and not any(row.state in LIVE_STATES for row in rest):
+            return rows
+        # Which devices there are does not change while a host lives, and asking the driver takes time.
+        self._lanes = self._lanes or len(devices.devices())
+        return timed(
+            rows,
+            takes=lambda run: self._known[run].seconds,
+            schedule=lambda run: self._known[run].schedule,
+            lanes=self._lanes,
+            now=time.time(),
+        )
 
     def row(self, run: RunFolder) -> RunRow:
         """The row of one run; raises EngineError when its job.toml cannot be read."""
@@ -78,6 +92,16 @@ class _Run:
         self._ticket: Ticket | None = None
         self._ticket_stamp: tuple[int, int] = (0, 0)
 
+    @property
+    def seconds(self) -> float:
+        """What the whole job takes as estimated when it was submitted; 0 where that is not known."""
+        return self._job.forecast.seconds if self._job is not None else 0.0
+
+    @property
+    def schedule(self) -> Schedule:
+        """When it may start."""
+        return self._ticket.schedule if self._ticket is not None else Schedule()
+
     def row(self, boot: str) -> RunRow | None:
         """The row, or None for a folder that is no run; a run whose job.toml is broken is shown as failed."""
         if self._job is None:
@@ -106,7 +130,7 @@ class _Run:
             dataset=job.dataset,
             base=job.base,
             epoch=tail.epoch,
-            epochs=plan.epochs if plan else job.params.epochs if job.kind != "tag" else 0,
+            epochs=plan.epochs if plan else job.params.epochs if job.kind not in ("tag", "test") else 0,
             step=tagging.done if tagging is not None else tail.done_steps,
             steps=tagging.total if tagging is not None else plan.steps if plan else 0,
             phase=tail.phase if live else "",
@@ -116,6 +140,12 @@ class _Run:
             error=error,
             resumable=state in ENDED,
             stalled=live and self._stalled(state),
+            begun=tail.begun if live else 0.0,
+            told=tail.t if live else 0.0,
+            when=ticket.schedule.told if ticket is not None and state in WAITING_STATES | LIVE_STATES else "",
+            retries=ticket.retries if ticket is not None and state in WAITING_STATES | LIVE_STATES else 0,
+            device=plan.device if plan is not None and state != "queued" else "",
+            parent=job.parent,
         )
 
     def _read_ticket(self) -> Ticket | None:

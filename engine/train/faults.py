@@ -41,19 +41,20 @@ def journaled(run: RunFolder, job: Job, journal: JournalWriter, stage: Stage) ->
     try:
         yield
     except Exception as error:
-        known = _known(error, run, job, stage)
-        if known is None:
+        told = known(error, run, job, stage)
+        if told is None:
             raise
-        if known is not error or error.__cause__ is not None:
+        if told is not error or error.__cause__ is not None:
             traceback.print_exception(error)
         # A full disk may refuse this line too; the worker then tells it by its exit status.
         with contextlib.suppress(OSError):
-            journal.emit(events.Error, error=known.info)
+            journal.emit(events.Error, error=told.info)
             journal.sync()
-        raise known from None
+        raise told from None
 
 
-def _known(error: Exception, run: RunFolder, job: Job, stage: Stage) -> EngineError | None:
+def known(error: Exception, run: RunFolder, job: Job, stage: Stage) -> EngineError | None:
+    """The failure as a sentence, None for one that nobody foresaw."""
     if isinstance(error, EngineError):
         return error
     if isinstance(error, OSError) and error.errno in DISK_FULL:

@@ -8,40 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 import torch
 
+from engine.drawing.samplers import RANDOM, make_sampler
 from engine.models.model import DiffusionModel, Embedding, Frame
-from engine.protocol.params import BakeParams, Sampler
+from engine.protocol.drawing import SAMPLERS
+from engine.protocol.params import BakeParams
 from engine.train.device import Compute
 
-_SCHEDULERS: dict[Sampler, tuple[str, str, dict[str, Any]]] = {
-    "euler_a": ("scheduling_euler_ancestral_discrete", "EulerAncestralDiscreteScheduler", {}),
-    "euler": ("scheduling_euler_discrete", "EulerDiscreteScheduler", {}),
-    "dpmpp_2m_karras": (
-        "scheduling_dpmsolver_multistep",
-        "DPMSolverMultistepScheduler",
-        {"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True},
-    ),
-    "ddim": (
-        "scheduling_ddim",
-        "DDIMScheduler",
-        {"clip_sample": False, "set_alpha_to_one": False, "timestep_spacing": "leading", "steps_offset": 1},
-    ),
-    "unipc": ("scheduling_unipc_multistep", "UniPCMultistepScheduler", {}),
-}
 _PROMPT_LENGTH = 2000
-_NOISE_FIELDS = (
-    "num_train_timesteps",
-    "beta_start",
-    "beta_end",
-    "beta_schedule",
-    "trained_betas",
-    "prediction_type",
-    "rescale_betas_zero_snr",
-)
 
 
 @dataclass(frozen=True)
@@ -56,21 +32,6 @@ def pictures(params: BakeParams, captions: Sequence[str], count: int = 4) -> lis
     """The previews of every epoch: `preview_prompt`, or the captions of the first images; seed + 1, + 2, …"""
     prompts = [params.preview_prompt] if params.preview_prompt.strip() else list(captions[:count]) or [""]
     return [Picture(prompts[i % len(prompts)][:_PROMPT_LENGTH], params.seed + i + 1) for i in range(count)]
-
-
-def make_sampler(name: Sampler, noise: dict[str, Any]) -> Any:
-    """A sampler with the base's noise schedule and its own way of spacing timesteps.
-
-    Only the noise fields are taken over: made from another scheduler's whole config, it would inherit that one's
-    spacing and offset.
-    """
-    file, kind, own = _SCHEDULERS[name]
-    cls = getattr(import_module(f"diffusers.schedulers.{file}"), kind)
-    options = {field: noise[field] for field in _NOISE_FIELDS if noise.get(field) is not None} | own
-    if noise.get("rescale_betas_zero_snr"):
-        # Only a sampler that begins at the very last timestep begins with pure noise, as such a base was trained.
-        options["timestep_spacing"] = "trailing"
-    return cls(**options)
 
 
 @torch.no_grad()
@@ -109,7 +70,7 @@ def draw(
             if guided:
                 without, with_words = predicted.chunk(2)
                 predicted = without + params.preview_cfg * (with_words - without)
-            options = {"generator": generators} if params.preview_sampler in ("euler_a", "ddim") else {}
+            options = {"generator": generators} if params.preview_sampler in RANDOM else {}
             latents = sampler.step(predicted, timestep, latents, return_dict=False, **options)[0]
         return [_png(model, latent, picture, params) for latent, picture in zip(latents, wanted, strict=True)]
     finally:
@@ -131,16 +92,9 @@ def _png(model: DiffusionModel, latent: torch.Tensor, picture: Picture, params: 
 
 def _infotext(picture: Picture, params: BakeParams, size: tuple[int, int]) -> str:
     """The settings in the form that A1111 and its relatives read out of a picture."""
-    names = {
-        "euler_a": "Euler a",
-        "euler": "Euler",
-        "dpmpp_2m_karras": "DPM++ 2M Karras",
-        "ddim": "DDIM",
-        "unipc": "UniPC",
-    }
     negative = f"Negative prompt: {params.preview_negative}\n" if params.preview_negative else ""
     return (
-        f"{picture.prompt}\n{negative}Steps: {params.preview_steps}, Sampler: {names[params.preview_sampler]}, "
+        f"{picture.prompt}\n{negative}Steps: {params.preview_steps}, Sampler: {SAMPLERS[params.preview_sampler]}, "
         f"CFG scale: {params.preview_cfg:g}, Seed: {picture.seed}, Size: {size[0]}x{size[1]}, "
         f"Clip skip: {params.clip_skip}"
     )

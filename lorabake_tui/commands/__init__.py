@@ -28,7 +28,7 @@ class Spec(NamedTuple):
     example: str
 
 
-GROUPS = (N_("Bake"), N_("Dataset"), N_("Runs"), N_("Look up"))
+GROUPS = (N_("Bake"), N_("Dataset"), N_("Runs"), N_("Results"), N_("Look up"))
 
 TABLE: dict[str, Command] = {
     "app": Command("app", GROUPS[0], N_("Open the app, on a dataset if a folder is named.")),
@@ -55,9 +55,11 @@ TABLE: dict[str, Command] = {
     "pause": Command("runs", GROUPS[2], N_("Pause a run; its state is saved.")),
     "resume": Command("runs", GROUPS[2], N_("Go on with a paused, stopped or broken run.")),
     "queue": Command("queue", GROUPS[2], N_("List, move, hold, start or cancel waiting jobs.")),
-    "models": Command("lists", GROUPS[3], N_("List the base models and taggers, and where they are.")),
-    "lora": Command("lora", GROUPS[3], N_("Tell what a LoRA file is and how it was made.")),
-    "presets": Command("lists", GROUPS[3], N_("List the presets and what they set.")),
-    "params": Command("lists", GROUPS[3], N_("List all parameters, or explain one.")),
-    "doctor": Command("doctor", GROUPS[3], N_("Check whether this machine can bake.")),
+    "test": Command("draw", GROUPS[3], N_("Draw with any epoch or LoRA file at once, or list earlier tests.")),
+    "grid": Command("draw", GROUPS[3], N_("Draw a table of epochs, weights, prompts, seeds and CFG.")),
+    "models": Command("lists", GROUPS[4], N_("List the base models and taggers, and where they are.")),
+    "lora": Command("lora", GROUPS[4], N_("Tell what a LoRA file is and how it was made.")),
+    "presets": Command("lists", GROUPS[4], N_("List the presets and what they set.")),
+    "params": Command("lists", GROUPS[4], N_("List all parameters, or explain one.")),
+    "doctor": Command("doctor", GROUPS[4], N_("Check whether this machine can bake.")),
 }

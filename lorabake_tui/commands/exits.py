@@ -39,6 +39,15 @@ _MISTYPED = frozenset(
         "tagger_setting",
         "run_unknown",
         "run_ambiguous",
+        "test_unknown",
+        "epoch_missing",
+        "lora_name",
+        "prompt_lora",
+        "prompt_option",
+        "prompt_schedule",
+        "draw_base",
+        "draw_no_bake",
+        "grid_large",
         "size_invalid",
         "mark_invalid",
         "group_empty",
@@ -123,7 +132,7 @@ def home() -> Path:
     """The folder that holds everything of LoRABake; the same rule as the engine's."""
     named = os.environ.get("LORABAKE_HOME")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     import platformdirs
 
     return Path(platformdirs.user_data_dir("lorabake"))

@@ -23,6 +23,7 @@ from engine.protocol.events import (
     Resumed,
     Step,
     Tagged,
+    Tested,
     Validation,
     Warning,
 )
@@ -30,7 +31,7 @@ from lorabake_tui.commands.text import duration, paint, size
 from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.store.run import RunFold, RunView
 from lorabake_tui.widgets.plain import clip, plain
-from lorabake_tui.widgets.states import PHASES, tagged
+from lorabake_tui.widgets.states import PHASES, tagged, tested
 
 _REDRAW_SECONDS = 0.2
 _BAR = 24
@@ -71,6 +72,8 @@ class Lines:
                 self.say(_("epoch {epoch}: validation loss {loss:.4f}").format(epoch=event.epoch, loss=event.loss))
             case Tagged():
                 self.say(tagged(event))
+            case Tested():
+                self.say(tested(event))
             case Warning():
                 note = ErrorInfo(code=event.code, message=event.message, hint=event.hint, args=event.args)
                 message, hint = told(note)

@@ -16,6 +16,7 @@ from engine.protocol.events import (
     Phase,
     Resumed,
     Tagged,
+    Tested,
     Warning,
 )
 from engine.protocol.records import DeviceSample, RunRow
@@ -239,6 +240,8 @@ def _words(event: Event) -> str:
             return _("epoch {epoch}: {file}").format(epoch=event.epoch, file=name)
         case Tagged():
             return states.tagged(event)
+        case Tested():
+            return states.tested(event)
         case Warning():
             info = ErrorInfo(code=event.code, message=event.message, hint=event.hint, args=event.args)
             return " ".join(part for part in told(info) if part)

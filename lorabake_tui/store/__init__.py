@@ -95,12 +95,13 @@ class Store:
 
     def started(self) -> list[RunRow]:
         """The runs that have a history to look at, newest first."""
-        rows = [row for row in self.runs if row.step or row.state not in WAITING_STATES | {"cancelled"}]
+        past = WAITING_STATES | {"cancelled"}
+        rows = [row for row in self.runs if row.kind != "test" and (row.step or row.state not in past)]
         return sorted(rows, key=lambda row: row.created, reverse=True)
 
     def current(self) -> RunRow | None:
         """The run a Monitor opens on: the live one, else the newest that has a history."""
-        live = [row for row in self.runs if row.state in LIVE_STATES]
+        live = [row for row in self.runs if row.state in LIVE_STATES and row.kind != "test"]
         if live:
             return max(live, key=lambda row: row.created)
         return next(iter(self.started()), None)

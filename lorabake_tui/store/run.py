@@ -25,6 +25,7 @@ from engine.protocol.events import (
     Resumed,
     Step,
     Tagged,
+    Tested,
     Validation,
     Warning,
     decode_event,
@@ -141,6 +142,7 @@ class RunFold:
             Checkpoint: self._on_checkpoint,
             Validation: self._on_validation,
             Tagged: self._on_tagged,
+            Tested: self._on_tested,
             Warning: self._on_warning,
             Error: self._on_error,
             Paused: self._on_paused,
@@ -241,6 +243,10 @@ class RunFold:
     def _on_tagged(self, event: Tagged) -> None:
         self._facts["tagged"] = event
         self._note("good", event)
+
+    def _on_tested(self, event: Tested) -> None:
+        if event.state != "drawing":
+            self._note("good" if event.state == "done" else "error", event)
 
     def _on_warning(self, event: Warning) -> None:
         self._note("warning", event)

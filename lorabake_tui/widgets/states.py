@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.protocol.events import Tagged
+from engine.protocol.events import Tagged, Tested
 from engine.protocol.tagging import TaggingReport
 from lorabake_tui.i18n import N_, _, ngettext
+from lorabake_tui.i18n import told as worded
 
 
 class Look(NamedTuple):
@@ -40,12 +41,12 @@ PHASES: dict[str, str] = {
     "save": N_("saving"),
     "validate": N_("measuring on the held-out images"),
     "tag": N_("tagging"),
-    "draw": N_("drawing regularisation images"),
+    "draw": N_("drawing pictures"),
     "export": N_("copying the files"),
 }
 """Phase of a run → what the worker does in it, to be translated."""
 
-KINDS = (N_("bake"), N_("tag"))
+KINDS = (N_("bake"), N_("tag"), N_("test"))
 """Kinds of jobs that a person starts, to be translated."""
 
 GOING = frozenset({"queued", "held", "starting", "running", "paused", "stopping"})
@@ -65,6 +66,15 @@ def tagged(event: Tagged) -> str:
     if event.failed:
         parts.append(ngettext("{n} image unreadable", "{n} images unreadable", event.failed).format(n=event.failed))
     return " · ".join(parts)
+
+
+def tested(event: Tested) -> str:
+    """What became of a test, in one line."""
+    if event.state == "failed":
+        why = worded(event.error)[0] if event.error is not None else ""
+        return _("test {test} failed: {why}").format(test=event.test, why=why)
+    pictures = ngettext("{n} picture", "{n} pictures", event.done).format(n=event.done)
+    return _("test {test}: {pictures}").format(test=event.test, pictures=pictures)
 
 
 def summary(report: TaggingReport, *, dry_run: bool) -> list[str]:

@@ -106,7 +106,7 @@ def test_a_file_gives_the_numbers_that_are_in_it(
         assert all(torch.equal(tensor, own[key]) for key, tensor in mine.state_dict().items()), name
     assert (model.family, model.prediction_type, model.zero_terminal_snr) == ("sdxl", "v_prediction", True)
     assert float(model.scale(torch.ones(()))) == pytest.approx(0.13025)
-    first, second = (windows(t, ["ab"], 150)[0] for t in model.tokenizers)  # type: ignore[attr-defined]
+    first, second = (windows(t, ["ab"], 150)[0] for t in model.tokenizers)
     assert first[0].tolist() == [49406, *first[0, 1:2].tolist(), *[49407] * 75]
     # bigG: one end mark, then "!", which is token 0; a window without words begins with its end mark.
     assert second[0, 2:].tolist() == [49407, *[0] * 74]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.protocol.params import Sampler
-from engine.train.preview import make_sampler
+from engine.drawing.samplers import make_sampler
 from tests.train.test_loss import numpy_zero_snr
 from tests.train.test_mathematics import SD15, numpy_alphas
 

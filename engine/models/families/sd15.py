@@ -16,8 +16,8 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from engine.models import folder, ldm, single_file
-from engine.models.clip import join, windows
-from engine.models.model import DiffusionModel, Embedding, Frame, Source
+from engine.models.clip import join
+from engine.models.model import DiffusionModel, Embedding, Emphasis, Frame, Source
 
 FILE_CONFIGS: dict[str, dict[str, Any]] = {
     "unet": {
@@ -72,16 +72,21 @@ class SD15(DiffusionModel):
 
     tokenizer: CLIPTokenizer
 
-    def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
-        """[B, 77 | 152 | 227, width]: windows of 75 tokens, each encoded on its own between BOS and EOS."""
-        encoder = self.text_encoders[0][1]
-        ids = windows(self.tokenizer, captions, max_token_length).to(self.device)
-        output = encoder(ids.flatten(0, 1), output_hidden_states=clip_skip > 1)
+    @property
+    def tokenizers(self) -> tuple[CLIPTokenizer, ...]:
+        """The one there is."""
+        return (self.tokenizer,)
+
+    def encode_ids(self, ids: Sequence[Tensor], *, clip_skip: int, emphasis: Emphasis | None = None) -> Embedding:
+        """What CLIP-L says in its last layer, or `clip_skip` - 1 layers before that under its final norm."""
+        encoder, batch = self.text_encoders[0][1], len(ids[0])
+        output = encoder(ids[0].to(self.device).flatten(0, 1), output_hidden_states=clip_skip > 1)
         if clip_skip > 1:
             hidden = encoder.final_layer_norm(output.hidden_states[-clip_skip])
         else:
             hidden = output.last_hidden_state
-        return Embedding(join(hidden, len(captions)))
+        hidden = join(hidden, batch)
+        return Embedding(emphasis(0, hidden) if emphasis is not None else hidden)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:
         """The U-Net sees noise, time and words; `frames` is for families that are told the crop."""

@@ -16,8 +16,8 @@ from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelW
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from engine.models import folder, ldm, single_file
-from engine.models.clip import join, windows
-from engine.models.model import DiffusionModel, Embedding, Frame, Source
+from engine.models.clip import join
+from engine.models.model import DiffusionModel, Embedding, Emphasis, Frame, Source
 
 FILE_CONFIGS: dict[str, dict[str, Any]] = {
     "unet": {
@@ -93,20 +93,25 @@ class SDXL(DiffusionModel):
     kohya_version = "sdxl_base_v1-0"
     architecture = "stable-diffusion-xl-v1-base"
 
-    tokenizers: tuple[CLIPTokenizer, CLIPTokenizer]
+    vocabularies: tuple[CLIPTokenizer, CLIPTokenizer]
 
-    def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
-        """[B, 77 | 152 | 227, 768 + 1280]: what both encoders say one layer before their last, without a final norm.
+    @property
+    def tokenizers(self) -> tuple[CLIPTokenizer, ...]:
+        """CLIP-L's and bigG's: they pad differently."""
+        return self.vocabularies
+
+    def encode_ids(self, ids: Sequence[Tensor], *, clip_skip: int, emphasis: Emphasis | None = None) -> Embedding:
+        """What both encoders say one layer before their last, without a final norm, 768 + 1280 wide.
 
         `pooled` [B, 1280] is bigG's projection of the first window's end mark. `clip_skip` has no meaning here.
         """
-        hidden, pooled = [], None
-        for tokenizer, (_, encoder) in zip(self.tokenizers, self.text_encoders, strict=True):
-            ids = windows(tokenizer, captions, max_token_length).to(self.device)
-            output = encoder(ids.flatten(0, 1), output_hidden_states=True)
-            hidden.append(join(output.hidden_states[-2], len(captions)))
+        hidden, pooled, batch = [], None, len(ids[0])
+        for place, (_, encoder) in enumerate(self.text_encoders):
+            output = encoder(ids[place].to(self.device).flatten(0, 1), output_hidden_states=True)
+            states = join(output.hidden_states[-2], batch)
+            hidden.append(emphasis(place, states) if emphasis is not None else states)
             if encoder is self.text_encoders[-1][1]:
-                pooled = output.text_embeds.view(len(captions), -1, output.text_embeds.shape[-1])[:, 0]
+                pooled = output.text_embeds.view(batch, -1, output.text_embeds.shape[-1])[:, 0]
         return Embedding(torch.cat(hidden, dim=-1), pooled)
 
     def predict(self, noisy: Tensor, timesteps: Tensor, embedding: Embedding, frames: Sequence[Frame]) -> Tensor:
@@ -186,5 +191,5 @@ def _assemble(
         text_encoders=[(prefix, folder.frozen(encoder, source.device)) for prefix, encoder in named],
         scheduler=scheduler,
         vae_hash=vae_hash,
-        tokenizers=tokenizers,
+        vocabularies=tokenizers,
     )
