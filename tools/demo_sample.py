@@ -1,15 +1,16 @@
 """Writes the sample dataset that is shipped: one character as a user would have her after tagging, and a
-regularisation set of other girls and boys. The drawings come from demo_data.py.
+regularisation set of other girls. The drawings come from demo_data.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+from itertools import count, islice
 from pathlib import Path
 
 from tools.demo_data import STYLES, ink, render
-from tools.demo_tags import TRIGGER
+from tools.demo_tags import EYES, HAIR, INK_HAIR, SKIN, TRIGGER
 
 # Tags that the trigger word is to absorb: left out of the captions, as one prunes a character's own traits.
 BOUND = ("aqua hair", "cat ears", "long hair", "pale skin", "purple eyes")
@@ -36,7 +37,8 @@ SHAPES = (
     (128, 128, "jpg"),
     (64, 64, "png"),
 )
-REGULARISATION = ("ink",) * 16 + ("voxel",) * 5 + ("toon",) * 3
+REGULARISATION = 24
+LOOKS = {*HAIR, *SKIN, *EYES, *(tag for _, *tags in INK_HAIR.values() for tag in tags)}
 
 
 def write_pair(folder: Path, stem: str, extension: str, picture, caption: str) -> None:
@@ -57,17 +59,22 @@ def write_character(folder: Path, seed: int) -> None:
 
 
 def write_regularisation(folder: Path, seed: int) -> None:
-    """Drawings of the base's own domain with their full tags."""
+    """Other girls of the base's own domain, captioned by class: hair, skin and eyes, all that makes one, unnamed.
+
+    Captions that name the looks would leave open what a prompt without them and without the trigger should show.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for i, style in enumerate(REGULARISATION, 1):
-        drawing = STYLES[style](random.Random(f"{seed}:reg:{i}"))
-        write_pair(folder, f"reg-{i:02d}", "png", render(drawing.svg), ", ".join(drawing.tags))
+    drawings = (ink(random.Random(f"{seed}:reg:{i}")) for i in count(1))
+    girls = islice((d for d in drawings if d.tags[0] == "1girl"), REGULARISATION)
+    for i, drawing in enumerate(girls, 1):
+        caption = ", ".join(t for t in drawing.tags if t not in LOOKS)
+        write_pair(folder, f"reg-{i:02d}", "png", render(drawing.svg), caption)
 
 
-def write_style(folder: Path, seed: int, count: int = 20) -> None:
+def write_style(folder: Path, seed: int, number: int = 20) -> None:
     """A set for the style LoRA of the quality bench: pixel faces, captioned with the style's name first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for i in range(1, count + 1):
+    for i in range(1, number + 1):
         drawing = STYLES["pixel"](random.Random(f"{seed}:pixel:{i}"))
         subject, style, *rest = drawing.tags
         write_pair(folder, f"pixel-{i:02d}", "png", render(drawing.svg), ", ".join([style, subject, *rest]))
