@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -87,6 +88,24 @@ class CaptionFolder:
                     return self.relative(stem + extension)
         return self.relative(stem + captions.EXTENSIONS[0])
 
+    def of_images(self, images: Iterable[Path]) -> list[str]:
+        """The caption files of many images, each folder looked at once."""
+        folders: dict[str, dict[str, bool]] = {}
+        files: list[str] = []
+        for image in images:
+            folder, _, stem = os.path.splitext(os.fspath(image))[0].rpartition("/")
+            known = folders.get(folder)
+            if known is None:
+                known = folders[folder] = _plain_files(folder)
+            found = next((stem + ending for ending in captions.EXTENSIONS if stem + ending in known), None)
+            if found is None:
+                files.append(self.relative(f"{folder}/{stem}{captions.EXTENSIONS[0]}"))
+            elif known[found]:
+                files.append(self.relative(f"{folder}/{found}"))
+            else:  # a link, or no file at all
+                files.append(self.of_image(image))
+        return files
+
     def read(self, file: str) -> CaptionFile | None:
         """A caption file whole; None when there is none.
 
@@ -108,7 +127,7 @@ class CaptionFolder:
     def stamp(self, file: str) -> Stamp | None:
         """What changes when anybody writes a file; None when there is none."""
         try:
-            return _stamp(os.stat(self.path_of(file)))
+            return stamp_of(os.stat(self.path_of(file)))
         except OSError:
             return None
 
@@ -123,9 +142,22 @@ class CaptionFolder:
         if len(raw) > captions.MAX_BYTES:
             raise EngineError("caption_too_long", file=printable(file), limit=captions.MAX_BYTES // 1024)
         try:
-            return CaptionFile(raw.decode("utf-8"), stat.S_IMODE(facts.st_mode), _stamp(facts))
+            return CaptionFile(raw.decode("utf-8"), stat.S_IMODE(facts.st_mode), stamp_of(facts))
         except UnicodeDecodeError:
             raise EngineError("caption_undecodable", file=printable(file)) from None
+
+
+def _plain_files(folder: str) -> dict[str, bool]:
+    """The names in a folder that may be captions, and whether each is an ordinary file."""
+    try:
+        with os.scandir(folder) as entries:
+            return {
+                entry.name: entry.is_file(follow_symlinks=False)
+                for entry in entries
+                if entry.name.endswith(captions.EXTENSIONS)
+            }
+    except OSError:
+        return {}
 
 
 def said(text: str | None) -> str | None:
@@ -155,7 +187,8 @@ def with_caption(text: str | None, caption: str) -> str:
     return mark + (body.replace("\n", "\r\n") if "\r\n" in text else body)
 
 
-def _stamp(facts: os.stat_result) -> Stamp:
+def stamp_of(facts: os.stat_result) -> Stamp:
+    """The stamp of a file."""
     return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 

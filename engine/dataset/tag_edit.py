@@ -81,8 +81,8 @@ def carry_out(dataset: Dataset, planned: Plan) -> Done:
         files: dict[str, FileChange] = {}
         read: dict[str, CaptionFile | None] = {}
         images: dict[str, list[ImageFile]] = {}
-        for image, caption in planned.changes:
-            file = journal.files.of_image(image.path)
+        found = journal.files.of_images([image.path for image, _ in planned.changes])
+        for file, (image, caption) in zip(found, planned.changes, strict=True):
             images.setdefault(file, []).append(image)
             if file not in files:
                 try:
@@ -102,7 +102,7 @@ def _change(found: CaptionFile | None, file: str, image: ImageFile, caption: str
     if said(text) != image.caption:
         raise EngineError("caption_changed", file=image.name)
     after = with_caption(text, caption) if whole else with_first_line(text, caption.partition("\n")[0])
-    if len(after.encode()) > MAX_BYTES:
+    if len(after) * 4 > MAX_BYTES and len(after.encode()) > MAX_BYTES:
         raise EngineError("caption_too_long", file=image.name, limit=MAX_BYTES // 1024)
     return FileChange(file, text, after)
 

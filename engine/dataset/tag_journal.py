@@ -19,6 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.dataset.caption_files import CaptionFile, CaptionFolder, Writer
+from engine.dataset.caption_swap import Swapper, unfit
 from engine.dataset.names import inside, printable
 from engine.dataset.sidecar import FOLDER
 from engine.dataset.tag_patch import NO_FILE, FileChange, Row, checksum, other_side, row_of
@@ -28,6 +29,7 @@ from engine.protocol.tags import TagOp
 
 JOURNAL = "tags.jsonl"
 _INTENT = "tags-"
+_PART = "tags.part"
 _KEPT_SECONDS = 120.0
 """How long an intent outlives its edit: within this time the disk has the captions themselves."""
 _FLUSHED = 64
@@ -216,7 +218,7 @@ class TagJournal:
         if intent.files:
             atomic_write(path, msgspec.json.encode(intent))
         try:
-            self._replace(intent, done, refused, read)
+            (self._swap if len(intent.files) > _FLUSHED else self._replace)(intent, done, refused, read)
         except OSError:
             if intent.op is not None:  # what was done can be undone; an undo is completed by whoever opens next
                 self._append(intent, done)
@@ -229,11 +231,32 @@ class TagJournal:
         edit = self.done[-1].edit if intent.op is not None and done else intent.undo or intent.redo
         return Outcome(edit, done, refused)
 
+    def _swap(self, intent: _Intent, done: list[FileChange], refused: list[str], read: Read) -> None:
+        """Put many files into place without waiting for the disk."""
+        slow: list[FileChange] = []
+        with Swapper(self.files, self.folder / _PART) as swapper:
+            for change in intent.files:
+                try:
+                    kept = swapper.put(change.file, change.after, read[change.file])
+                except EngineError:
+                    kept = False
+                except OSError as error:
+                    if not unfit(error):
+                        raise
+                    slow.append(change)
+                    continue
+                if kept:
+                    done.append(change)
+                else:
+                    refused.append(change.file)
+        if slow:
+            self._replace(msgspec.structs.replace(intent, files=slow), done, refused, read)
+
     def _replace(self, intent: _Intent, done: list[FileChange], refused: list[str], read: Read | None) -> None:
         """Put every file into place; without `read`, after a crash, what is there already counts as done."""
         flushed = len(intent.files) <= _FLUSHED
         broken_power = read is None and intent.boot != _boot()
-        with Writer(self.files, self.folder / "tags.part", flush=flushed) as writer:
+        with Writer(self.files, self.folder / _PART, flush=flushed) as writer:
             for change in intent.files:
                 try:
                     found = (read or {}).get(change.file)

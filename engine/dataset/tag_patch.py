@@ -43,8 +43,11 @@ def checksum(text: str | None) -> int:
 def row_of(change: FileChange) -> Row:
     """The row that keeps a change."""
     old, new = change.before or "", change.after or ""
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
+    if new.endswith(old) or old.endswith(new):  # what prepending and its like do, told without looking for it
+        head, tail = 0, min(len(old), len(new))
+    else:
+        head = _common(old, new)
+        tail = _common(old[head:][::-1], new[head:][::-1])
     return Row(
         change.file,
         head,

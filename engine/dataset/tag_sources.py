@@ -12,6 +12,7 @@ import msgspec
 
 from engine.dataset.captions import split_tags
 from engine.dataset.sidecar import FOLDER
+from engine.dataset.tag_names import clean
 from engine.protocol.files import atomic_write
 from engine.protocol.tags import TagOp, TagSource
 
@@ -45,8 +46,16 @@ def note(dataset: Path, op: TagOp, after: Mapping[str, str | None], before: Mapp
         return
     sources = read_sources(dataset)
     changed = False
+    given = None
+    if op.verb in ("add", "prepend", "append"):  # whose tags are known need not be looked for
+        given = {tag for text in op.tags for tag in clean(text)}
     for name, caption in after.items():
-        for tag in _tags(caption) - _tags(before.get(name)):
+        old = before.get(name) or ""
+        if given is not None and not any(tag in old for tag in given):
+            brought = {tag for tag in given if tag in (caption or "")}
+        else:
+            brought = _tags(caption) - _tags(old)
+        for tag in brought:
             known = sources.images.setdefault(name, {})
             if known.get(tag) != op.source:
                 known[tag] = op.source

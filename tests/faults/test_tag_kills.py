@@ -8,7 +8,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.dataset import tag_journal
+import pytest
+
+from engine.dataset import caption_swap, tag_journal
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.tag_edit import carry_out, plan, undo, with_captions
 from engine.protocol.tags import TagOp
@@ -52,6 +54,7 @@ def killed_at(point: int, work: Callable[[], object]) -> bool:
         try:
             for name in CALLS:
                 setattr(os, name, counted(getattr(os, name)))
+            caption_swap._rename = counted(caption_swap._rename)  # type: ignore[assignment]
             work()
         finally:
             os._exit(0)
@@ -66,7 +69,11 @@ def reopened(root: Path) -> tag_journal.TagJournal:
         return journal
 
 
-def test_killed_at_every_write_of_an_edit_and_of_its_undo(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flushed", [64, 0], ids=["each flushed", "as a large edit"])
+def test_killed_at_every_write_of_an_edit_and_of_its_undo(
+    tmp_path: Path, flushed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tag_journal, "_FLUSHED", flushed)
     op = TagOp(verb="add", tags=["new (tag)", ";)"])
     whole = made(tmp_path / "whole")
     before = files(whole.path)
@@ -108,3 +115,40 @@ def test_killed_at_every_write_of_an_edit_and_of_its_undo(tmp_path: Path) -> Non
             break
         point += 1
     assert point > 20
+
+
+def test_what_another_program_wrote_in_the_last_moment_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tag_journal, "_FLUSHED", 0)
+    dataset = made(tmp_path / "set")
+    exchange, theirs = caption_swap._rename, b"theirs, written while ours was under way"
+
+    def interrupted(part: bytes, path: str, flags: int) -> None:
+        if path.endswith("1.txt") and not ours:
+            ours.append(path)
+            Path(path).write_bytes(theirs)
+        exchange(part, path, flags)
+
+    ours: list[str] = []
+    monkeypatch.setattr(caption_swap, "_rename", interrupted)
+    done = carry_out(dataset, plan(dataset.images, TagOp(verb="add", tags=["new"])))
+    assert [finding.file for finding in done.failed] == ["1.png"]
+    assert files(dataset.path)["1.txt"] == theirs
+    undo(with_captions(dataset, done.captions))
+    assert files(dataset.path)["1.txt"] == theirs
+    assert not list((dataset.path / ".lorabake").glob("*.part"))
+
+
+def test_a_disk_that_cannot_change_names_is_written_the_other_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tag_journal, "_FLUSHED", 0)
+    monkeypatch.setattr(caption_swap, "_renameat2", None)
+    dataset = made(tmp_path / "set")
+    before = files(dataset.path)
+    done = carry_out(dataset, plan(dataset.images, TagOp(verb="prepend", tags=["new"])))
+    assert len(done.captions) == COUNT
+    assert files(dataset.path)["1.txt"].startswith(b"new, tag 1")
+    undo(with_captions(dataset, done.captions))
+    assert files(dataset.path) == before
