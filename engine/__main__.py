@@ -22,6 +22,10 @@ def main(words: list[str]) -> int:
             from engine import worker
 
             return worker.main(run_dir)
+        case ["worker", run_dir, berth]:
+            from engine import worker
+
+            return worker.main(run_dir, berth)
         case _:
             print(USAGE, file=sys.stderr)
             return 2

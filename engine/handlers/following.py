@@ -183,7 +183,7 @@ class Follower:
 
     def _look_at_runs(self) -> None:
         rows = self._runs.rows()
-        if any(row.state == "queued" for row in rows):
+        if any(row.state in ("queued", "scheduled") for row in rows):
             launch.ensure_runner()
         launch.reap()
         if self._wants_runs and rows != self._rows:

@@ -15,21 +15,22 @@ import msgspec
 from engine.protocol.files import FILE_MODE
 from engine.protocol.wire import encode
 
-Action = Literal["stop", "stop_now", "pause", "resume", "save_now", "preview_now"]
+Action = Literal["stop", "stop_now", "pause", "resume", "save_now", "preview_now", "set"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a run; `id` comes back in the acknowledgements."""
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request to a run; `id` comes back in the acknowledgements. `set` changes the parameters in `values`."""
 
     id: str
     action: Action
     t: float
+    values: dict[str, float] = {}
 
 
-def send(path: Path, action: Action) -> Command:
-    """Append a command to a control file (created when missing) and return it."""
-    command = Command(id=os.urandom(4).hex(), action=action, t=time.time())
+def send(path: Path, action: Action, values: dict[str, float] | None = None, *, prefix: str = "") -> Command:
+    """Append a command to a control file (created when missing) and return it; `prefix` begins its id."""
+    command = Command(id=prefix + os.urandom(4).hex(), action=action, t=time.time(), values=values or {})
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         os.write(fd, encode(command))
@@ -45,6 +46,11 @@ class ControlReader:
         self.path = path
         self._offset = path.stat().st_size if from_end and path.exists() else offset
         self._decoder = msgspec.json.Decoder(Command)
+
+    @property
+    def offset(self) -> int:
+        """How far the file was read, in bytes."""
+        return self._offset
 
     def poll(self) -> list[Command]:
         """New whole lines as commands; lines that are not commands are skipped."""

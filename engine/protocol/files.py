@@ -81,6 +81,21 @@ class Lock:
         self.path = path
         self._fd: int | None = None
 
+    @classmethod
+    def taken_over(cls, path: Path, descriptor: int) -> Lock:
+        """The lock that this process held before it was replaced by `exec`, by its descriptor."""
+        lock = cls(path)
+        os.set_inheritable(descriptor, False)
+        lock._fd = descriptor
+        return lock
+
+    @property
+    def descriptor(self) -> int:
+        """Of the locked file, for `taken_over`; raises ValueError when the lock is not held."""
+        if self._fd is None:
+            raise ValueError(f"{self.path} is not held")
+        return self._fd
+
     def acquire(self, *, blocking: bool = False) -> bool:
         """Take the lock; returns False when another process has it and `blocking` is false."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)

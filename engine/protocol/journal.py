@@ -24,9 +24,9 @@ E = TypeVar("E", bound=Event)
 class JournalWriter:
     """Appends events of one run; numbers them on from whatever the file already holds."""
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: Path, run: str, boot: str = "") -> None:
         self.run = run
-        self.boot = os.urandom(4).hex()
+        self.boot = boot or os.urandom(4).hex()
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         self._seq = self._last_seq()
         self._close_torn_line()

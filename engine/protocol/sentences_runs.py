@@ -13,6 +13,16 @@ RUNS: dict[str, Sentence] = {
     "run_not_live": Sentence("{run} is not running ({state}).", "Only a running bake can do that."),
     "run_live": Sentence("{run} is still running.", "Stop it first."),
     "run_not_waiting": Sentence("{run} is not waiting in the queue.", "Only held and queued jobs can do that."),
+    "when_invalid": Sentence(
+        "{text} is no time to start at.",
+        "Write 22:30, 2026-11-23 22:30, +2h, or quiet hours such as 22:00-07:00; with `pause` the bake stands still "
+        "outside of them.",
+    ),
+    "set_refused": Sentence(
+        "{name} cannot be changed in this bake: {reason}.", "What can be changed under way: {names}."
+    ),
+    "branch_no_epoch": Sentence("{run} has no file of epoch {epoch}.", "`lorabake runs` tells how far it came."),
+    "branch_no_state": Sentence("{run} has no saved state.", "Branch from an epoch, or save first with `lorabake save`."),
     "kind_not_built": Sentence("Jobs of kind {kind} are not built yet.", "Update LoRABake."),
     "run_finished": Sentence("{run} is already complete.", "Start a new bake."),
     "run_locked": Sentence("{run} is already held by process {pid}.", "Only one worker may work on a run."),

@@ -20,12 +20,15 @@ import msgspec
 
 from engine.protocol import events
 from engine.protocol.control import Action, Command, ControlReader
+from engine.protocol.errors import EngineError
 from engine.protocol.events import Plan
 from engine.protocol.files import atomic_path, atomic_write, make_private_dir
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
+from engine.runs import tuning
 from engine.runs.best import best_epoch
 from engine.runs.folder import RunFolder
+from engine.runs.parking import Parked
 
 IMAGES = 10
 PREVIEWS = 4
@@ -46,6 +49,8 @@ class _State(msgspec.Struct):
     elapsed: float = 0.0
     files: list[str] = []
     measured: dict[int, float] = {}
+    values: dict[str, float] = {}
+    chain: str = ""
 
 
 def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReader) -> None:
@@ -56,11 +61,18 @@ def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReade
 class _Fake:
     def __init__(self, run: RunFolder, job: Job, journal: JournalWriter, control: ControlReader) -> None:
         self.run, self.job, self.journal, self.control = run, job, journal, control
-        self.plan = plan(job, len(run.read_manifest()) or IMAGES)
+        self.images = len(run.read_manifest()) or IMAGES
         self.state = self._load()
+        self._plan()
         self.period = 1.0 / max(0.01, float(os.environ.get("LORABAKE_FAKE_RATE", "") or DEFAULT_RATE))
         self.began = time.monotonic() - self.state.elapsed
         self.epoch = self.state.step // self.plan.steps_per_epoch
+
+    def _plan(self) -> None:
+        """The job as it is now, with what was changed under way."""
+        changed = tuning.applied(self.job.params, [tuning.Change(step=0, values=self.state.values)])
+        self.job = msgspec.structs.replace(self.job, params=changed)
+        self.plan = plan(self.job, self.images)
 
     def play(self) -> None:
         """From the first unfinished step to the end, or until somebody says stop."""
@@ -99,6 +111,9 @@ class _Fake:
         self.state.step += 1
         self.state.elapsed = time.monotonic() - self.began
         step, total = self.state.step, self.plan.steps
+        # What is saved hangs on every step before it, so that one left out or taken twice would show.
+        words = f"{self.state.chain}:{self.job.params.seed}:{step}:{self.job.params.unet_lr!r}"
+        self.state.chain = hashlib.sha256(words.encode()).hexdigest()
         speed = 1.0 / self.period
         self.journal.emit(
             events.Step,
@@ -133,9 +148,10 @@ class _Fake:
     def _save_epoch(self) -> None:
         path = self.run.lora_file(self.epoch, self.job.name)
         make_private_dir(path.parent)
-        data = _safetensors(self.job.params.seed + self.epoch)
+        data = _safetensors(self.state.chain)
         atomic_write(path, data)
-        self.state.files.append(self.run.relative(path))
+        if self.run.relative(path) not in self.state.files:
+            self.state.files.append(self.run.relative(path))
         self._checkpoint("epoch", path, data)
         self._deliver(path, path.name)
 
@@ -170,9 +186,11 @@ class _Fake:
                 self._save_state()
                 self.journal.emit(events.Paused, step=self.state.step)
                 self._ack(command, "done")
-                self._stand_still()
+                raise Parked
             case "resume":
                 self._ack(command, "ignored")
+            case "set":
+                self._set(command)
             case "save_now":
                 self._save_state()
                 self._ack(command, "done")
@@ -180,20 +198,18 @@ class _Fake:
                 self._previews(max(1, self.epoch))
                 self._ack(command, "done")
 
-    def _stand_still(self) -> None:
-        while True:
-            for command in self.control.poll():
-                if command.action == "resume":
-                    self._ack(command, "accepted")
-                    self.journal.emit(events.Resumed, step=self.state.step, epoch=self.epoch)
-                    self.began = time.monotonic() - self.state.elapsed
-                    self._ack(command, "done")
-                    return
-                if command.action == "pause":
-                    self._ack(command, "ignored")
-                else:
-                    self._carry_out(command)
-            time.sleep(0.02)
+    def _set(self, command: Command) -> None:
+        try:
+            values = tuning.check(self.job.params, command.values, epoch=self.epoch + 1)
+        except EngineError:
+            self._ack(command, "ignored")
+            return
+        self.state.values |= values
+        self._plan()
+        self.journal.emit(events.Changed, step=self.state.step, epoch=self.epoch, values=values)
+        self.journal.emit(events.Phase, name="train", plan=self.plan)
+        self._save_state()
+        self._ack(command, "done")
 
     def _ack(self, command: Command, state: str) -> None:
         action: Action = command.action
@@ -274,7 +290,7 @@ def _noise(seed: int, step: int) -> float:
     return random.Random(f"{seed}:{step}").gauss(0.0, 1.0) % 1.6
 
 
-def _safetensors(seed: int) -> bytes:
+def _safetensors(seed: str) -> bytes:
     values = random.Random(seed)
     data = struct.pack("<16f", *(values.uniform(-1, 1) for _ in range(16)))
     header = {"lora_unet_fake.lora_down.weight": {"dtype": "F32", "shape": [4, 4], "data_offsets": [0, len(data)]}}

@@ -58,7 +58,7 @@ def ensure_runner(*, survivor: bool = False) -> bool:
             return False
         if not survivor:
             queue.judge_crash()
-        if not any(item.state == "queued" for item in queue.waiting()):
+        if not any(item.goes for item in queue.waiting()):
             return False
         queue.mark_runner(False)
         log = home.home() / "runner.log"

@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -26,11 +26,13 @@ from engine.protocol.files import Lock, atomic_write, lock_holder
 from engine.protocol.records import Job, ManifestEntry
 from engine.runs import folder as folders
 from engine.runs.folder import RunFolder
+from engine.runs.schedule import Schedule
 from engine.runs.tail import last_event
 
 _TORN_LINE = 1
 """A new writer closes a torn line with one byte; only growth beyond it is an event."""
 
+_AT_ONCE = Schedule()
 _threads = threading.RLock()
 _depth = 0
 
@@ -40,7 +42,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
 
     It holds while the journal has not grown past `journal` bytes. `boot` is the machine's boot in which a
     person said so: a queued ticket of an earlier boot counts as held. Commands in control.jsonl count from
-    byte `control` on.
+    byte `control` on. `schedule` says when it may start; a worker that dies is replaced up to `retries` times.
     """
 
     state: Literal["queued", "held", "cancelled"]
@@ -48,6 +50,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     control: int = 0
     since: float = 0.0
     boot: str = ""
+    schedule: Schedule = Schedule()
+    retries: int = 0
 
 
 class QueueFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +70,12 @@ class Waiting(msgspec.Struct, frozen=True):
 
     run: RunFolder
     ticket: Ticket
-    state: Literal["queued", "held"]
+    state: Literal["queued", "scheduled", "held"]
+
+    @property
+    def goes(self) -> bool:
+        """Whether it will start without a person, now or later."""
+        return self.state != "held"
 
 
 def boot_id() -> str:
@@ -117,9 +126,14 @@ def holds(run: RunFolder, ticket: Ticket) -> bool:
     return _size(run.journal) <= ticket.journal + _TORN_LINE
 
 
-def wish(ticket: Ticket, boot: str) -> Literal["queued", "held", "cancelled"]:
-    """What the ticket means in this boot of the machine."""
-    return "held" if ticket.state == "queued" and ticket.boot != boot else ticket.state
+def wish(ticket: Ticket, boot: str) -> Literal["queued", "scheduled", "held", "cancelled"]:
+    """What the ticket means in this boot of the machine, at this moment."""
+    if ticket.state == "queued" and ticket.boot != boot:
+        return "held"
+    if ticket.state == "queued" and ticket.schedule != _AT_ONCE:
+        now = time.time()
+        return "scheduled" if ticket.schedule.opens(now) > now else "queued"
+    return ticket.state
 
 
 def waiting() -> list[Waiting]:
@@ -153,10 +167,19 @@ def stamp() -> tuple[int, int]:
     return stat.st_ino, stat.st_mtime_ns
 
 
-def submit(job: Job, manifest: list[ManifestEntry], *, start: bool) -> RunFolder:
+def submit(
+    job: Job,
+    manifest: list[ManifestEntry],
+    *,
+    start: bool,
+    schedule: Schedule = _AT_ONCE,
+    retries: int = 0,
+    fill: Callable[[RunFolder], None] | None = None,
+) -> RunFolder:
     """Create the run of `job` at the end of the queue, with a unique id and name; its `id` is filled in here.
 
-    The run appears in one rename, complete. Raises EngineError `home_unwritable`.
+    The run appears in one rename, complete; `fill` may put more into its folder before. Raises EngineError
+    `home_unwritable`.
     """
     with _disk(), locked():
         judge_crash()
@@ -168,7 +191,16 @@ def submit(job: Job, manifest: list[ManifestEntry], *, start: bool) -> RunFolder
             job = msgspec.structs.replace(job, name=name, id=folders.reserve_id(name, when))
             staged.write_manifest(manifest)
             staged.write_job(job)
-            _write_ticket(staged, Ticket(state="queued" if start else "held", since=time.time(), boot=boot_id()))
+            if fill is not None:
+                fill(staged)
+            ticket = Ticket(
+                state="queued" if start else "held",
+                since=time.time(),
+                boot=boot_id(),
+                schedule=schedule,
+                retries=retries,
+            )
+            _write_ticket(staged, ticket)
             run = folders.publish(staged, job.id)
         except BaseException:
             shutil.rmtree(staged.path, ignore_errors=True)
@@ -177,10 +209,11 @@ def submit(job: Job, manifest: list[ManifestEntry], *, start: bool) -> RunFolder
         return run
 
 
-def requeue(run: RunFolder) -> None:
+def requeue(run: RunFolder, *, retry: bool = False) -> None:
     """Put a run that has ended, or was cancelled, at the end of the queue again; it goes on from its last state.
 
-    A worker that has written its last event and is about to exit is no obstacle. Raises EngineError `run_live`.
+    As a `retry` it takes its turn at the front, and has one less. A worker that has written its last event and is
+    about to exit is no obstacle. Raises EngineError `run_live`.
     """
     with _disk(), locked():
         judge_crash()
@@ -195,9 +228,11 @@ def requeue(run: RunFolder) -> None:
             control=_size(run.control),
             since=time.time(),
             boot=boot_id(),
+            schedule=old.schedule if retry and old is not None else _AT_ONCE,
+            retries=max(0, (old.retries if old is not None else 0) - retry),
         )
         _write_ticket(run, ticket)
-        _append(run.id)
+        (_prepend if retry else _append)(run.id)
 
 
 def change(run: RunFolder, state: Literal["queued", "held", "cancelled"]) -> None:
@@ -206,6 +241,23 @@ def change(run: RunFolder, state: Literal["queued", "held", "cancelled"]) -> Non
         judge_crash()
         ticket = _waiting_ticket(run)
         _write_ticket(run, msgspec.structs.replace(ticket, state=state, boot=boot_id()))
+        _write_queue(order=[item.run.id for item in waiting()])
+
+
+def plan(run: RunFolder, *, schedule: Schedule | None = None, retries: int | None = None) -> None:
+    """Say when a waiting run may start, or how often its worker may be replaced. A held one stays held.
+
+    Raises EngineError `run_live` or `run_not_waiting`.
+    """
+    with _disk(), locked():
+        judge_crash()
+        ticket = _waiting_ticket(run)
+        changed = msgspec.structs.replace(
+            ticket,
+            schedule=ticket.schedule if schedule is None else schedule,
+            retries=ticket.retries if retries is None else retries,
+        )
+        _write_ticket(run, changed)
         _write_queue(order=[item.run.id for item in waiting()])
 
 
@@ -229,7 +281,7 @@ def judge_crash() -> bool:
         if not state.runner or lock_holder(runner_lock()) is not None or live_runs():
             return False
         for item in waiting():
-            if item.state == "queued":
+            if item.goes:
                 _write_ticket(item.run, msgspec.structs.replace(item.ticket, state="held"))
         _write_queue(runner="")
         return True
@@ -261,6 +313,10 @@ def _works(run: RunFolder) -> bool:
 
 def _append(run: str) -> None:
     _write_queue(order=[*(i.run.id for i in waiting() if i.run.id != run), run])
+
+
+def _prepend(run: str) -> None:
+    _write_queue(order=[run, *(i.run.id for i in waiting() if i.run.id != run)])
 
 
 def _write_queue(order: list[str] | None = None, runner: str | None = None) -> None:

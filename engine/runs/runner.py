@@ -14,19 +14,26 @@ import time
 from collections.abc import Iterator
 
 from engine.protocol import events
-from engine.protocol.control import ControlReader
+from engine.protocol.control import ControlReader, send
 from engine.protocol.errors import EngineError, describe
 from engine.protocol.files import Lock, lock_holder
 from engine.protocol.journal import JournalWriter
 from engine.runs import devices, launch, queue
 from engine.runs.folder import RunFolder, all_runs
+from engine.runs.schedule import Schedule
 from engine.runs.state import died
 from engine.runs.tail import Tail, last_event
 
 TICK_SECONDS = 0.1
+IDLE_SECONDS = 1.0
+"""Between looks while nothing runs and the next job waits for its hour."""
 LOOK_SECONDS = 2.0
 EXIT_LOCKED = 4
 """A worker's exit status when another process holds the run or the device: nothing was begun."""
+RETRIED = frozenset({"worker_died", "disk_full"})
+"""What a new worker may do better: the reasons for which a run with retries left is queued again."""
+HOURS = "hours-"
+"""How the ids of commands begin that the runner gives because quiet hours begin or end."""
 
 
 def main() -> int:
@@ -52,6 +59,9 @@ class _Live:
         self.rung_at = 0.0
         self.rung = 0
         self.stop_asked = False
+        self.schedule = ticket.schedule if ticket else Schedule()
+        given = [command for command in ControlReader(run.control).poll() if command.id.startswith(HOURS)]
+        self.parked = bool(given) and given[-1].action == "pause"
 
     def ended(self) -> bool:
         if self.child is not None:
@@ -86,11 +96,14 @@ class Runner:
             for live in [live for live in self.live.values() if live.ended()]:
                 del self.live[live.run.id]
                 self._settle(live.run, live.status(), killed=live.rung > 1, stopped=live.stop_asked)
+                self._retry(live)
             for live in self.live.values():
                 self._press(live)
-            if not self._start_next() and not self.live and self._leave():
+                self._keep_hours(live)
+            started = self._start_next()
+            if not started and not self.live and self._leave():
                 return
-            time.sleep(TICK_SECONDS)
+            time.sleep(TICK_SECONDS if started or self.live else IDLE_SECONDS)
 
     def _adopt(self) -> None:
         for run, pid in queue.live_runs():
@@ -136,7 +149,7 @@ class Runner:
     def _leave(self) -> bool:
         """Give the lock back unless a job came meanwhile; under the queue's lock, so that none can slip between."""
         with queue.locked():
-            if any(i.state == "queued" and self._fresh(i) for i in queue.waiting()):
+            if any(i.goes and self._fresh(i) for i in queue.waiting()):
                 return False
             with _tolerant("leave"):
                 queue.mark_runner(False)
@@ -152,6 +165,27 @@ class Runner:
         if live.rung in (1, 2) and time.monotonic() - live.rung_at > launch.grace():
             (launch.ask_to_end if live.rung == 1 else launch.kill_group)(live.pid)
             live.rung, live.rung_at = live.rung + 1, time.monotonic()
+
+    def _keep_hours(self, live: _Live) -> None:
+        """Pause a bake at the end of its quiet hours, and let it go on when they begin again."""
+        closed = live.schedule.closed(time.time())
+        if closed != live.parked:
+            live.parked = closed
+            with _tolerant(f"{live.run.id}: its hours cannot be kept"):
+                send(live.run.control, "pause" if closed else "resume", prefix=HOURS)
+
+    def _retry(self, live: _Live) -> None:
+        """Queue a run again whose worker died, as often as its ticket allows."""
+        ticket = queue.read_ticket(live.run)
+        if ticket is None or not ticket.retries or live.stop_asked:
+            return
+        tail = Tail(live.run.journal).refresh()
+        if tail.finished is None or tail.finished.reason != "failed":
+            return
+        if tail.error is not None and tail.error.code not in RETRIED:
+            return
+        with _tolerant(f"{live.run.id}: cannot be tried again"):
+            queue.requeue(live.run, retry=True)
 
     def _settle(self, run: RunFolder, status: str, *, killed: bool = False, stopped: bool = False) -> None:
         """Close the journal of a worker that ended without `finished`; nothing while somebody holds the run.

@@ -36,6 +36,7 @@ class Tail:
         self.tagging: events.Progress | None = None
         self.boot = ""
         self.t = 0.0
+        self.begun = 0.0
         self.events = 0
         self.paused = False
         self.stopping = False
@@ -71,7 +72,7 @@ class Tail:
     def _take(self, event: Event) -> None:
         if event.boot != self.boot:
             self.boot, self.paused, self.stopping, self.error, self.finished = event.boot, False, False, None, None
-            self.phase = ""
+            self.phase, self.begun = "", event.t
         self.t, self.events = event.t, self.events + 1
         match event:
             case events.Phase():

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write, make_private_dir
+from engine.runs.tuning import Change
 
 _ENTRY_BYTES = 100
 """Of a tensor's entry in the header of a safetensors file, besides its name."""
@@ -24,7 +25,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     `step` optimizer steps are taken, `closed` epochs have their file, previews and validation; `elapsed` seconds of
     training over all boots; `threads` decides the order of sums on a processor; `fingerprint` names job and plan;
-    `measured` is the held-out loss by epoch.
+    `measured` is the held-out loss by epoch, `changes` what was set while it went on.
     """
 
     step: int = 0
@@ -34,6 +35,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     scaler: dict[str, float] = {}
     measured: dict[int, float] = {}
+    changes: list[Change] = []
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +87,10 @@ def latest(folder: Path) -> tuple[State | None, list[str]]:
     return None, broken
 
 
-def check(run: str, progress: Progress, fingerprint: str) -> None:
-    """Raises EngineError `state_mismatch` when the state was made by another job or plan."""
-    if progress.fingerprint != fingerprint:
+def check(run: str, progress: Progress, fingerprint: str, branched: str = "") -> None:
+    """Raises EngineError `state_mismatch` when the state was made by another job or plan than this one, or than the
+    one it was branched from."""
+    if progress.fingerprint not in (fingerprint, branched or fingerprint):
         raise EngineError("state_mismatch", run=run, reason="it was saved under other parameters or images")
 
 

@@ -49,15 +49,16 @@ class Closing:
 
     def baseline(self) -> None:
         """Epoch 0: what the untouched base draws and how it does on the held-out images."""
-        began = time.monotonic()
         setup = self._setup
+        drawing = 0.0
         with setup.network.disabled():
             if setup.params.preview_every_epochs:
                 self._stage.enter("baseline")
-                self._preview(0, setup.run.epoch_dir(0), "preview")
+                drawing = self._preview(0, setup.run.epoch_dir(0), "preview")
+            began = time.monotonic()
             self._validate(0)
         setup.closed = 0
-        self._report.closed(time.monotonic() - began)
+        self._report.closed(time.monotonic() - began, drawing)
 
     def epoch(self, epoch: int) -> None:
         """Make everything an epoch leaves behind. Can be repeated: a resumed bake closes a half-closed epoch again."""
@@ -70,12 +71,22 @@ class Closing:
             self._save_lora(epoch)
         self.save_state()
         self._validate(epoch)
+        drawing = 0.0
         if params.preview_every_epochs and (last or epoch % params.preview_every_epochs == 0):
             self._stage.enter("preview")
-            self._preview(epoch, setup.run.epoch_dir(epoch), "preview")
+            drawing = self._preview(epoch, setup.run.epoch_dir(epoch), "preview")
         setup.closed = epoch
         self.save_state()
-        self._report.closed(time.monotonic() - began)
+        self._report.closed(time.monotonic() - began - drawing, drawing)
+
+    def change(self, values: dict[str, float], epoch: int) -> None:
+        """Go on with other parameters, as `tuning` allows them; in the state at once, so that a resume knows them."""
+        self._report.flush()
+        setup = self._setup
+        setup.change(values)
+        self._journal.emit(events.Changed, step=setup.step, epoch=epoch, values=values)
+        self._journal.emit(events.Phase, name="train", plan=setup.told())
+        self.save_state()
 
     def save_state(self) -> None:
         """Write the state to resume from. Raises EngineError `nonfinite_loss` before a bad one could be written."""
@@ -141,7 +152,9 @@ class Closing:
         if delivery.folder:
             self._space.write(Path(delivery.folder), size, lambda: delivery.copy(epoch, path))
 
-    def _preview(self, epoch: int, folder: Path, stem: str) -> None:
+    def _preview(self, epoch: int, folder: Path, stem: str) -> float:
+        """Draw and save a row of previews; returns the seconds it took."""
+        began = time.monotonic()
         setup = self._setup
         setup.train_mode(False)
         drawn = preview.draw(
@@ -168,6 +181,7 @@ class Closing:
                 seed=picture.seed,
                 prompt=picture.prompt,
             )
+        return time.monotonic() - began
 
     def _tick(self, total: int):  # type: ignore[no-untyped-def]
         done = 0

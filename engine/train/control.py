@@ -27,6 +27,7 @@ class Control:
         self._reader = reader
         self._journal = journal
         self._open: dict[str, list[str]] = {}
+        self._changes: list[Command] = []
         self._paused = False
 
     def wants(self, action: Action) -> bool:
@@ -61,6 +62,15 @@ class Control:
             for re in self._open.pop(action, []):
                 self._acknowledge(re, action, "done")
 
+    def take_changes(self) -> list[Command]:
+        """Requests to change parameters that are not carried out, in their order; they are the caller's now."""
+        taken, self._changes = self._changes, []
+        return taken
+
+    def answer(self, command: Command, *, done: bool) -> None:
+        """Acknowledge a change as made, or as refused."""
+        self._acknowledge(command.id, command.action, "done" if done else "ignored")
+
     def hold(self, ready: Callable[[], bool] = lambda: False) -> None:
         """Stand still until somebody asks to resume, or `ready`; raises Stopped when somebody asks to stop instead."""
         self._paused = True
@@ -85,6 +95,9 @@ class Control:
             # Asked to resume before the pause took effect: the two cancel each other.
             self._open.setdefault("resume", []).append(command.id)
             self.done("pause", "resume")
+            return
+        if command.action == "set":
+            self._changes.append(command)
             return
         self._open.setdefault(command.action, []).append(command.id)
 

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from engine.protocol import events
 from engine.protocol.control import ControlReader
+from engine.protocol.errors import EngineError
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
+from engine.runs import tuning
 from engine.runs.best import best_epoch
 from engine.runs.folder import RunFolder
+from engine.runs.parking import Parked
 from engine.train import faults, order
 from engine.train.cache import frame_of
 from engine.train.closing import Closing
@@ -47,11 +50,11 @@ def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReade
             journal.emit(events.Finished, reason="stopped")
             return
         clock = Clock(setup.elapsed)
-        report = Reporter(journal, clock, setup.plan.optimizer_steps, scaled=setup.scaler is not None)
+        report = Reporter(journal, clock, scaled=setup.scaler is not None)
         space.attend(lambda: setup.step, clock, report)
         closing = Closing(setup, journal, requests, stage, report, clock, space)
         try:
-            _train(setup, journal, requests, stage, report, closing, clock)
+            _train(setup, journal, requests, stage, report, closing)
             reason = "done"
         except Stopped:
             setup.optimizer.zero_grad()
@@ -83,29 +86,30 @@ def _train(
     stage: faults.Stage,
     report: Reporter,
     closing: Closing,
-    clock: Clock,
 ) -> None:
     """From wherever `setup` stands to the last epoch; raises Stopped between steps when asked to."""
-    params, plan = setup.params, setup.plan
     setup.train_mode(True)
     if setup.closed < 0:
         closing.baseline()
     saved = time.monotonic()
-    for epoch in range(setup.closed + 1, params.epochs + 1):
+    while setup.closed < setup.params.epochs:
         stage.enter("train")
-        steps = order.epoch_steps(plan, params, epoch)
+        epoch, plan = setup.closed + 1, setup.plan
+        steps = order.epoch_steps(plan, setup.params, epoch)
         for batches in steps[setup.step - (epoch - 1) * plan.steps_per_epoch :]:
-            _obey(setup, journal, requests, report, closing, clock, epoch)
+            _obey(setup, journal, requests, closing, epoch)
+            params, plan = setup.params, setup.plan
             rates = set_rates(setup.optimizer, factor(params, setup.step + 1, plan.optimizer_steps))
             numbers = take_step(setup, epoch, batches, requests)
             setup.step += 1
             files = [plan.items[view.item].image.name for batch in batches for view in batch]
-            report.step(setup.step, epoch, numbers, rates, files, params.epochs - epoch + 1)
+            report.step(setup.step, epoch, numbers, rates, files, params=params, steps=plan.optimizer_steps)
             if time.monotonic() - saved > SAVE_SECONDS:
                 closing.save_state()
                 saved = time.monotonic()
         closing.epoch(epoch)
         saved = time.monotonic()
+        _tune(setup, requests, closing, epoch)
 
 
 def take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: Control) -> Tensor:
@@ -169,17 +173,10 @@ def _loss(setup: Setup, epoch: int, batch: order.Batch) -> Tensor:
         return setup.loss(draws, words, [frame_of(one.item, kohya=params.kohya_compat) for one in views], counts)
 
 
-def _obey(
-    setup: Setup,
-    journal: JournalWriter,
-    requests: Control,
-    report: Reporter,
-    closing: Closing,
-    clock: Clock,
-    epoch: int,
-) -> None:
-    """Do what was asked since the last step; raises Stopped."""
+def _obey(setup: Setup, journal: JournalWriter, requests: Control, closing: Closing, epoch: int) -> None:
+    """Do what was asked since the last step; raises Stopped, or Parked once a pause is saved."""
     requests.check()
+    _tune(setup, requests, closing, epoch)
     if requests.wants("save_now"):
         closing.save_state()
         requests.done("save_now")
@@ -188,9 +185,18 @@ def _obey(
         requests.done("preview_now")
     if requests.wants("pause"):
         closing.save_state()
-        clock.stop()
         journal.emit(events.Paused, step=setup.step)
-        requests.hold()
-        journal.emit(events.Resumed, step=setup.step, epoch=epoch)
-        clock.start()
-        report.interrupted()
+        requests.done("pause")
+        raise Parked
+
+
+def _tune(setup: Setup, requests: Control, closing: Closing, epoch: int) -> None:
+    """Change what was asked to be changed; what makes no sense any more is refused."""
+    for command in requests.take_changes():
+        try:
+            values = tuning.check(setup.params, command.values, epoch=epoch)
+        except EngineError:
+            requests.answer(command, done=False)
+            continue
+        closing.change(values, epoch)
+        requests.answer(command, done=True)

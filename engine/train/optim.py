@@ -68,11 +68,24 @@ def groups_of(network: Network, params: BakeParams) -> list[dict[str, Any]]:
 def _rate(module: LoraModule, params: BakeParams) -> tuple[str, float, float]:
     """The group of a layer, its learning rate, and its LoRA+ ratio (0: none)."""
     if module.part == "unet":
-        return "unet", params.unet_lr, params.loraplus_unet_lr_ratio or params.loraplus_lr_ratio
+        return "unet", *_rate_of("unet", params)
+    name = "text_encoder_2" if module.target.key.startswith(SECOND_ENCODER) else "text_encoder"
+    return name, *_rate_of(name, params)
+
+
+def _rate_of(part: str, params: BakeParams) -> tuple[float, float]:
+    if part == "unet":
+        return params.unet_lr, params.loraplus_unet_lr_ratio or params.loraplus_lr_ratio
     ratio = params.loraplus_text_encoder_lr_ratio or params.loraplus_lr_ratio
-    second = module.target.key.startswith(SECOND_ENCODER)
-    name = "text_encoder_2" if second else "text_encoder"
-    return name, params.text_encoder_lrs[second], ratio
+    return params.text_encoder_lrs[part == "text_encoder_2"], ratio
+
+
+def set_bases(optimizer: torch.optim.Optimizer, params: BakeParams) -> None:
+    """Give every group the `base_lr` that other parameters say; which layers train, and in which groups, stays."""
+    for group in optimizer.param_groups:
+        part = group["name"].removesuffix(" up")
+        rate, ratio = _rate_of(part, params)
+        group["base_lr"] = rate * ratio if part != group["name"] else rate
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float) -> dict[str, float]:

@@ -11,8 +11,9 @@ from torch import Tensor
 from engine.protocol import events
 from engine.protocol.errors import EngineError
 from engine.protocol.journal import JournalWriter
+from engine.protocol.params import BakeParams
+from engine.train.pace import Pace
 
-_SMOOTHING = 0.9
 _FILES_NAMED = 4
 
 
@@ -55,30 +56,34 @@ class Clock:
 class Reporter:
     """Speed, time left and the journal's `step` events."""
 
-    def __init__(self, journal: JournalWriter, clock: Clock, steps: int, *, scaled: bool) -> None:
+    def __init__(self, journal: JournalWriter, clock: Clock, *, scaled: bool) -> None:
         self._journal = journal
         self._clock = clock
-        self._steps = steps
         self._scaled = scaled
         self._pending: Taken | None = None
-        self._step_seconds: float | None = None
         self._last: float | None = None
-        self._closing_seconds = 0.0
+        self.pace = Pace()
 
     def step(
-        self, step: int, epoch: int, numbers: Tensor, rates: dict[str, float], files: list[str], closings: int
+        self,
+        step: int,
+        epoch: int,
+        numbers: Tensor,
+        rates: dict[str, float],
+        files: list[str],
+        *,
+        params: BakeParams,
+        steps: int,
     ) -> None:
-        """A step was launched: journal the one before it. `closings` epochs are still to be closed.
+        """A step was launched: journal the one before it. The bake has `steps` in all.
 
         Raises EngineError `nonfinite_loss`.
         """
         now = time.monotonic()
         if self._last is not None:
-            took = now - self._last
-            before = took if self._step_seconds is None else self._step_seconds
-            self._step_seconds = _SMOOTHING * before + (1 - _SMOOTHING) * took
+            self.pace.step(now - self._last)
         self._last = now
-        seconds = self._step_seconds
+        seconds = self.pace.step_seconds
         taken = Taken(
             step=step,
             epoch=epoch,
@@ -87,7 +92,7 @@ class Reporter:
             images=len(files),
             files=files,
             it_s=1 / seconds if seconds else None,
-            eta_s=(self._steps - step) * seconds + closings * self._closing_seconds if seconds else None,
+            eta_s=self.pace.left(params, steps - step, epoch),
             elapsed_s=self._clock.seconds,
         )
         self.flush()
@@ -124,9 +129,11 @@ class Reporter:
         """The time until the next step is no measure of speed (previews, a pause)."""
         self._last = None
 
-    def closed(self, seconds: float) -> None:
-        """An epoch's files, validation and previews took this long."""
-        self._closing_seconds = seconds
+    def closed(self, seconds: float, drawing: float) -> None:
+        """An epoch was closed: files and validation took `seconds`, previews `drawing` (0: none were drawn)."""
+        self.pace.closed(seconds)
+        if drawing:
+            self.pace.drew(drawing)
         self.interrupted()
 
 

@@ -30,6 +30,7 @@ from engine.protocol.notices import Setting, notices_of, refuse
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Job, ManifestEntry
 from engine.runs.folder import RunFolder, safe_name
+from engine.runs.tuning import Change, applied
 from engine.train import checkpoint
 from engine.train.cache import Captions, Latents
 from engine.train.checkpoint import Progress
@@ -38,7 +39,7 @@ from engine.train.deliver import Delivery
 from engine.train.device import Compute, choose, make_repeatable, usable_threads
 from engine.train.faults import Stage
 from engine.train.masks import digest, mask_files, masks
-from engine.train.optim import load_state_tensors, make_optimizer, state_tensors
+from engine.train.optim import load_state_tensors, make_optimizer, set_bases, state_tensors
 from engine.train.space import Space
 from engine.train.step import Loss
 from engine.train.views import mirror_of
@@ -54,7 +55,7 @@ class Setup:
     """A bake in memory; `mirrored` is empty unless `flip_aug`.
 
     Only `step`, `closed`, `elapsed` and `measured` change: steps taken, epochs closed (−1: the baseline is not drawn),
-    seconds trained before this boot, and the held-out loss by epoch.
+    seconds trained before this boot, and the held-out loss by epoch; and with `change` what `tuning` allows.
     """
 
     run: RunFolder
@@ -78,11 +79,13 @@ class Setup:
     held_out_masks: list[Tensor | None]
     start: Start | None
     base_hashes: FileHashes
+    base: str = ""
     step: int = 0
     closed: int = -1
     elapsed: float = 0.0
     resumed: bool = False
     measured: dict[int, float] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
 
     @property
     def params(self) -> BakeParams:
@@ -100,6 +103,17 @@ class Setup:
         for _, encoder in self.model.text_encoders:
             encoder.train(training)
 
+    def change(self, values: dict[str, float]) -> None:
+        """Take the next steps with other parameters."""
+        self.changes.append(Change(step=self.step, values=values))
+        self.job = msgspec.structs.replace(self.job, params=applied(self.params, self.changes[-1:]))
+        self.plan = _lasting(self.plan, self.params.epochs)
+        set_bases(self.optimizer, self.params)
+
+    def told(self) -> events.Plan:
+        """The plan as the journal tells it."""
+        return _told(self.plan, self.params, self.base, self.model.family, self.compute, self.network)
+
     def state_bytes(self) -> int:
         """About how large the state to resume from is."""
         return checkpoint.size_of(self.network.tensors(), state_tensors(self.optimizer, self.network))
@@ -115,6 +129,7 @@ class Setup:
             fingerprint=self.fingerprint,
             scaler=scale,
             measured=self.measured,
+            changes=self.changes,
         )
         memory = state_tensors(self.optimizer, self.network)
         return checkpoint.save(self.run.state_dir, progress, self.network.tensors(), memory)
@@ -139,7 +154,13 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     files = mask_files([*plan.items, *plan.validation], params)
     fingerprint = _fingerprint(job, manifest, digest(files))
     if state is not None:
-        checkpoint.check(run.id, state.progress, fingerprint)
+        checkpoint.check(run.id, state.progress, fingerprint, job.branched)
+        # What was changed in the bake that this one was branched from is not asked of this one.
+        own = state.progress.fingerprint == fingerprint
+        params = applied(params, state.progress.changes if own else [])
+        job = msgspec.structs.replace(job, params=params)
+        plan = _lasting(plan, params.epochs)
+        _check_place(run, plan, state.progress)
     compute = choose(params)
     stage.device = compute.name
     stage.advice = lambda: _reliefs(base, plan, params, compute)
@@ -183,6 +204,7 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
         held_out_masks=[],
         start=start,
         base_hashes=FileHashes(base.path),
+        base=base.path.name,
     )
     if state is None:
         _tell_notices(job, base, plan, files, journal)
@@ -252,6 +274,23 @@ def _restore(setup: Setup, state: checkpoint.State) -> None:
     setup.step, setup.closed = state.progress.step, state.progress.closed
     setup.elapsed = state.progress.elapsed
     setup.measured = dict(state.progress.measured)
+    setup.changes = list(state.progress.changes) if state.progress.fingerprint == setup.fingerprint else []
+
+
+def _lasting(plan: BakePlan, epochs: int) -> BakePlan:
+    """The plan of a bake of so many epochs."""
+    if epochs == plan.epochs:
+        return plan
+    views = plan.image_views // plan.epochs
+    steps = plan.steps_per_epoch * epochs
+    return msgspec.structs.replace(plan, epochs=epochs, image_views=views * epochs, optimizer_steps=steps)
+
+
+def _check_place(run: RunFolder, plan: BakePlan, progress: Progress) -> None:
+    """A state that was branched from another bake must lie in the same epoch of this one."""
+    closed, each = max(0, progress.closed), plan.steps_per_epoch
+    if not closed * each <= progress.step <= (closed + 1) * each:
+        raise EngineError("state_mismatch", run=run.id, reason="its epochs have another number of steps")
 
 
 def _fingerprint(job: Job, manifest: list[ManifestEntry], masks: str) -> str:
