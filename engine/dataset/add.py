@@ -19,7 +19,7 @@ from engine.dataset import captions
 from engine.dataset.decode import read_header
 from engine.dataset.edits import Edits, editing
 from engine.dataset.listing import Listing, listing
-from engine.dataset.names import printable, to_name
+from engine.dataset.names import fitting, printable, to_name
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.sidecar import ABSENT, BY_IMAGE
 from engine.dataset.sources import Refusal, Source, copy, copy_caption, find_sources
@@ -48,7 +48,7 @@ def add(path: Path, names: list[str], *, how: AddHow = "copy", limit: int = 1000
     EngineError `dataset_busy`, `dataset_unwritable`, `dataset_not_folder` or `path_outside`; trouble with single
     sources is in `skipped`.
     """
-    root = Path(os.path.abspath(path.expanduser()))
+    root = Path(os.path.abspath(os.path.expanduser(path)))
     try:
         root.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -165,7 +165,9 @@ class _Adding:
         target, renamed = self._free(source)
         self._by_content[digest] = self._name(target)
         words = part.with_suffix(".words")
-        copy_caption(source, words, archive)
+        trouble = copy_caption(source, words, archive)
+        if trouble is not None:
+            self.notices.append(_finding(self._name(target), trouble))
         files = [(part, target)]
         if words.exists():
             ending = Path(source.caption_entry or source.caption or "").suffix
@@ -182,7 +184,7 @@ class _Adding:
             taken = self._stems[folder] = {os.path.splitext(name)[0].casefold() for name in present}
         name, count = stem, 2
         while name.casefold() in taken:
-            name, count = f"{stem}-{count}", count + 1
+            name, count = fitting(stem, f"-{count}"), count + 1
         taken.add(name.casefold())
         return folder / f"{name}{ending}", name != stem
 

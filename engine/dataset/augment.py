@@ -23,7 +23,7 @@ from engine.dataset.edits import Edits, editing
 from engine.dataset.encode import encode, plain
 from engine.dataset.groups import check_repeat
 from engine.dataset.mirroring import against_mirroring, mirrored_crop, mirrored_words
-from engine.dataset.names import printable, to_name
+from engine.dataset.names import fitting, printable, to_name
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.tell import Tell, silent
 from engine.protocol.datasets import ChangeKind, ChangeReport
@@ -34,6 +34,7 @@ _AT_ONCE = 8
 """Images held in memory while their files are made."""
 _MIRROR = "_mirror"
 _PART = "_part"
+_MOST_PARTS = 64
 _NAMED = 2000
 
 
@@ -117,25 +118,28 @@ def mirrored_file(image: ImageFile) -> tuple[bytes, str]:
     from PIL.Image import Transpose
 
     whole = plain(image)
-    data = encode(whole.picture.transpose(Transpose.FLIP_LEFT_RIGHT), whole.kind, whole.profile)
+    mirrored = whole.picture.transpose(Transpose.FLIP_LEFT_RIGHT)
+    data = encode(mirrored, whole.kind, whole.profile, name=image.name)
     return data, _ending(image, whole.kind)
 
 
 def _mirrored(image: ImageFile) -> list[_Made]:
     data, ending = mirrored_file(image)
     caption = None if image.caption is None else mirrored_words(image.caption)
-    return [_Made(image.path.stem + _MIRROR, data, ending, caption, mirrored_crop(image.crop))]
+    return [_Made(fitting(image.path.stem, _MIRROR), data, ending, caption, mirrored_crop(image.crop))]
 
 
 def _cut(image: ImageFile, boxes: Sequence[Box]) -> list[_Made]:
+    if len(boxes) > _MOST_PARTS:
+        raise EngineError("split_many", file=image.name, count=len(boxes), limit=_MOST_PARTS)
     whole = plain(image)
     if whole.picture.size != (image.width, image.height):
         raise EngineError("dataset_changed", count=1, file=image.name)
     ending = _ending(image, whole.kind)
     return [
         _Made(
-            f"{image.path.stem}{_PART}{number}",
-            encode(whole.picture.crop(box), whole.kind, whole.profile),
+            fitting(image.path.stem, f"{_PART}{number}"),
+            encode(whole.picture.crop(box), whole.kind, whole.profile, name=image.name),
             ending,
             image.caption,
             None,
@@ -184,6 +188,10 @@ def _make(
                     made += _placed(edits, dataset, done, repeat) if trouble is None else []
                 except EngineError as error:
                     trouble = error.info
+                except OSError as error:
+                    reason = error.strerror or str(error)
+                    folder = printable(str(done.image.path.parent))
+                    trouble = describe("dataset_unwritable", path=folder, reason=reason)
                 if trouble is not None:
                     failed.append(_finding(done.image.name, trouble))
                 count += trouble is None

@@ -41,10 +41,13 @@ def is_caption(path: Path) -> bool:
 def decode_caption(raw: bytes, file: str) -> str:
     """The text of a caption file: no byte-order mark, `\\n` as line end, no blank lines at the end.
 
-    Raises EngineError `caption_undecodable` for bytes that are not UTF-8, `caption_too_long` past `MAX_BYTES`.
+    Raises EngineError `caption_undecodable` for bytes that are not UTF-8 text (no text holds a zero byte, UTF-16
+    does), `caption_too_long` past `MAX_BYTES`.
     """
     if len(raw) > MAX_BYTES:
         raise EngineError("caption_too_long", file=file, limit=MAX_BYTES // 1024)
+    if b"\0" in raw:
+        raise EngineError("caption_undecodable", file=file)
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
     except UnicodeDecodeError:

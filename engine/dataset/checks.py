@@ -98,7 +98,7 @@ def diagnose(
         rows += _of_caption(image, params, wanted)
     if reg:
         rows += _of_reg(reg, reg_facts, dataset, facts)
-    rows += [_whole(info) for info in dataset.findings if info.code not in _JUDGED_HERE]
+    rows += [_whole(info) for info in dataset.findings if not _judged(info, facts)]
     rows += _foreign_crops(dataset.images, family)
     rows += _small_buckets(plan, params)
     return Diagnosis(
@@ -113,6 +113,11 @@ def diagnose(
 
 
 _JUDGED_HERE = frozenset({"image_unreadable", "image_too_large", "caption_undecodable", "caption_too_long"})
+
+
+def _judged(info: ErrorInfo, facts: Mapping[str, Facts]) -> bool:
+    """Whether what the scan said of a file is said again, by name, once it was decoded."""
+    return info.code in _JUDGED_HERE and (info.code.startswith("caption") or info.args.get("file") in facts)
 
 
 def presumed_trigger(texts: Sequence[str]) -> str:
@@ -152,7 +157,8 @@ def _worse(images: Sequence[ImageFile], later: int, first: int) -> int:
 
 def _of_file(image: ImageFile, facts: Facts, images: Sequence[ImageFile], *, reg: bool = False) -> Iterator[Finding]:
     if facts.error is not None:
-        yield _as_finding(image.name, facts.error, reg=reg)
+        # What could not even be opened may be whole: no reason to put it away.
+        yield _as_finding(image.name, facts.error, fixable=facts.mtime_ns > 0, reg=reg)
         return
     if facts.damaged:
         yield _finding(image, "image_damaged", reg=reg)

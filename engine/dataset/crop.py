@@ -295,7 +295,7 @@ def encoded(image: ImageFile, part: Crop) -> bytes:
     from PIL import Image
 
     kind = _ENDINGS[image.path.suffix.lower()]
-    return encode(Image.fromarray(load_rgb(image.path, exact_fit(part), draft=True)), kind)
+    return encode(Image.fromarray(load_rgb(image.path, exact_fit(part), draft=True)), kind, name=image.name)
 
 
 def exact_fit(part: Crop) -> Fit:

@@ -22,6 +22,9 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 MAX_MEGAPIXELS = 150
 """Larger pictures are refused before they are decoded: 150 megapixels take 450 MB as RGB."""
 
+MAX_SIDE = 65_500
+"""What a JPEG can hold; a strip of a million pixels by one breaks more tools than ours."""
+
 _ORIENTATION_TAG = 0x0112
 
 
@@ -49,7 +52,7 @@ def read_header(path: Path, name: str) -> Header:
 
 
 def open_image(file: BinaryIO, name: str) -> Image.Image:
-    """A lazily opened image; raises EngineError `image_unreadable` or `image_too_large` (see `MAX_MEGAPIXELS`)."""
+    """A lazily opened image; raises EngineError `image_unreadable` or `image_too_large`."""
     from PIL import Image
 
     # Pillow's own limit warns through the global warnings module and hides the size; ours is below.
@@ -61,13 +64,8 @@ def open_image(file: BinaryIO, name: str) -> Image.Image:
     except Exception as error:  # parsers of hostile files fail in every way there is
         raise _unreadable(name, _reason(error)) from None
     width, height = image.size
-    if width * height > MAX_MEGAPIXELS * 1_000_000:
-        raise EngineError(
-            "image_too_large",
-            file=name,
-            megapixels=round(width * height / 1e6),
-            limit=MAX_MEGAPIXELS,
-        )
+    if width * height > MAX_MEGAPIXELS * 1_000_000 or max(width, height) > MAX_SIDE:
+        raise EngineError("image_too_large", file=name, width=width, height=height, limit=MAX_MEGAPIXELS, side=MAX_SIDE)
     return image
 
 

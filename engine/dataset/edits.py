@@ -86,7 +86,7 @@ class Edits:
     def create(self, made: Sequence[tuple[Path, Path]]) -> None:
         """Put new files, written and flushed at the first path of each pair, at the second, where nothing may stand.
 
-        Raises EngineError `file_exists` before anything is done, or OSError.
+        Raises EngineError `file_exists` before anything is done, or OSError, and nothing is done then either.
         """
         for _, target in made:
             if os.path.lexists(target):
@@ -101,9 +101,16 @@ class Edits:
                 for source, target in made
             )
         )
-        for source, target in made:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(source, target)
+        placed: list[Path] = []
+        try:
+            for source, target in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(source, target)
+                placed.append(target)
+        except OSError:
+            for target in placed:  # all of them or none: no caption without its picture
+                target.unlink()
+            raise
         for folder in {target.parent for _, target in made}:
             fsync_dir(folder)
 

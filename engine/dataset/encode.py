@@ -9,6 +9,7 @@ import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.dataset.decode import load, open_image, orientation
+from engine.dataset.names import printable
 from engine.dataset.pixels import flat_rgb, upright
 from engine.dataset.scan import ImageFile
 from engine.protocol.errors import EngineError
@@ -43,8 +44,11 @@ def plain(image: ImageFile) -> Plain:
     return Plain(upright(flat_rgb(picture), turned), kind, profile)
 
 
-def encode(picture: Image.Image, kind: str, profile: bytes | None = None) -> bytes:
-    """An RGB picture as a PNG, JPEG or WEBP file: without loss, or with as little as JPEG allows."""
+def encode(picture: Image.Image, kind: str, profile: bytes | None = None, *, name: str) -> bytes:
+    """An RGB picture as a PNG, JPEG or WEBP file: without loss, or with as little as JPEG allows.
+
+    `name` is what messages call it. Raises EngineError `image_encode` for what the format cannot hold.
+    """
     options: dict[str, Any] = {"icc_profile": profile} if profile else {}
     if kind == "JPEG":
         options |= {"quality": 95, "subsampling": 0}
@@ -52,5 +56,9 @@ def encode(picture: Image.Image, kind: str, profile: bytes | None = None) -> byt
         options |= {"lossless": True}
     picture.info = {}
     target = io.BytesIO()
-    picture.save(target, kind, **options)
+    try:
+        picture.save(target, kind, **options)
+    except Exception as error:  # each format has limits of its own, and each encoder says it another way
+        reason = printable(str(error))[:120] or type(error).__name__
+        raise EngineError("image_encode", file=name, format=kind, reason=reason) from None
     return target.getvalue()

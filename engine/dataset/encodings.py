@@ -19,12 +19,12 @@ class Guess(NamedTuple):
 
 
 def guess(raw: bytes) -> Guess | None:
-    """The likeliest reading of `raw`: UTF-16 with its mark, Japanese, Chinese, or Western; None when none convinces."""
+    """The likeliest reading of `raw`: UTF-16, Japanese, Chinese, or Western; None when none convinces."""
     for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         if raw.startswith(mark):
             return _read(raw, "utf-16")
     if b"\0" in raw:
-        return None
+        return _unmarked(raw)
     candidates = [
         (score, candidate)
         for encoding, common in (("gb18030", _common_chinese), ("cp932", _common_japanese), ("cp1252", _western))
@@ -32,6 +32,15 @@ def guess(raw: bytes) -> Guess | None:
     ]
     # Of equally good readings the first wins: Chinese captions are the commoner ones.
     return max(candidates, key=lambda row: row[0])[1] if candidates else None
+
+
+def _unmarked(raw: bytes) -> Guess | None:
+    """UTF-16 without its mark, where nearly every second byte is zero, as in English tags."""
+    pairs = len(raw) // 2
+    for encoding, high, low in (("utf-16-le", raw[1::2], raw[::2]), ("utf-16-be", raw[::2], raw[1::2])):
+        if len(raw) % 2 == 0 and high.count(0) >= _SURE * pairs and 0 not in low:
+            return _read(raw, encoding)
+    return None
 
 
 def _read(raw: bytes, encoding: str) -> Guess | None:

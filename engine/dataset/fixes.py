@@ -108,7 +108,7 @@ def _prepared(work: _Work, diagnosis: Diagnosis) -> bytes | ErrorInfo | None:
         stat = os.stat(work.image.path)
         if "decode" not in work.fixes and (stat.st_size, stat.st_mtime_ns) != (facts.size, facts.mtime_ns):
             raise EngineError("file_changed", file=work.image.name)
-        return encode(*plain(work.image)) if _PIXELS.intersection(work.fixes) else None
+        return encode(*plain(work.image), name=work.image.name) if _PIXELS.intersection(work.fixes) else None
     except EngineError as error:
         return error.info
     except OSError as error:

@@ -173,7 +173,7 @@ def _write(file: _File, out: Path, how: Literal["link", "copy"], crops: bool) ->
             _link(image.path, folder / f"{file.stem}{ending}", how)
             return None
         else:
-            data = encode(*plain(image))
+            data = encode(*plain(image), name=image.name)
         atomic_write(folder / f"{file.stem}{ending}", data, mode=0o644)
     except EngineError as error:
         return error.info
@@ -191,7 +191,7 @@ def _cropped_mirror(image: ImageFile) -> bytes:
 
     assert image.crop is not None
     rgb = Image.fromarray(load_rgb(image.path, exact_fit(image.crop), draft=True))
-    return encode(rgb.transpose(Transpose.FLIP_LEFT_RIGHT), plain(image).kind)
+    return encode(rgb.transpose(Transpose.FLIP_LEFT_RIGHT), plain(image).kind, name=image.name)
 
 
 def _seen_alike(image: ImageFile) -> bool:

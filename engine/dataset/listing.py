@@ -5,6 +5,7 @@ Nothing is opened here, so that a list of thousands can be shown at once; what i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def listing(path: Path) -> Listing:
 
 def checked(path: Path) -> Path:
     """The absolute path of a folder that exists; raises EngineErrors as `listing` does."""
-    root = Path(os.path.abspath(path.expanduser()))
+    root = Path(os.path.abspath(os.path.expanduser(path)))
     try:
         if not root.exists():
             raise EngineError("dataset_missing", path=printable(str(root)))
@@ -127,6 +128,8 @@ def _walk(root: Path, kept: Sidecar, findings: list[ErrorInfo]) -> Iterator[Entr
                 match = KOHYA_FOLDER.match(own)
                 said = int(match[1]) if match else repeat
                 pending.append((below, kept.folder_repeats.get(to_name(below), said)))
+            elif entry.is_symlink() and _leads_to_folder(entry):
+                findings.append(describe("folder_link", path=printable(below)))
             elif f".{ending.lower()}" in EXTENSIONS and stem and dot:
                 name = to_name(below)
                 if entry.is_symlink() and not inside(root, Path(entry.path)) and not in_place(root, kept, name):
@@ -135,12 +138,19 @@ def _walk(root: Path, kept: Sidecar, findings: list[ErrorInfo]) -> Iterator[Entr
                     yield Entry(name, name if name == below else below, repeat, _caption_beside(stem, words))
 
 
-def _is_file(entry: os.DirEntry[str], name: str, findings: list[ErrorInfo]) -> bool:
+def _leads_to_folder(link: os.DirEntry[str]) -> bool:
     try:
-        return entry.is_file()
-    except OSError as error:  # a link to itself
-        findings.append(describe("image_unreadable", file=name, reason=error.strerror or str(error)))
+        return link.is_dir()
+    except OSError:  # to itself
         return False
+
+
+def _is_file(entry: os.DirEntry[str], name: str, findings: list[ErrorInfo]) -> bool:
+    with contextlib.suppress(OSError):  # a link to itself
+        if entry.is_file():
+            return True
+    findings.append(describe("image_not_file", file=name))
+    return False
 
 
 def in_place(root: Path, kept: Sidecar, name: str) -> bool:

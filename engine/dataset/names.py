@@ -11,6 +11,9 @@ from pathlib import Path
 
 from engine.protocol.errors import EngineError
 
+_LONGEST = 247
+"""Bytes: `.caption` is longer than the ending of any image."""
+
 
 def to_name(relative: str) -> str:
     """The name of a relative path as the file system spells it."""
@@ -24,6 +27,14 @@ def to_name(relative: str) -> str:
 def printable(text: str) -> str:
     """`text` as it may stand in a message: no lone surrogates."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def fitting(stem: str, rest: str) -> str:
+    """`stem` + `rest` as the name of a file, the stem cut where no file system would take the whole, nor a caption
+    beside it."""
+    while len(os.fsencode(stem + rest)) > _LONGEST and stem:
+        stem = stem[:-1]
+    return stem + rest
 
 
 def locate(root: Path, name: str) -> Path:

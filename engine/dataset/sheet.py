@@ -97,7 +97,8 @@ def _sheet(images: Sequence[ImageFile], columns: int, cell: int, told: Callable[
                 if image.crop is not None:
                     scale = small.width / image.width
                     a, b, c, d = (round(side * scale) for side in image.crop.box)
-                    draw.rectangle((x + a, y + b, x + c - 1, y + d - 1), outline=_FRAME, width=2)
+                    right, bottom = max(a, c - 1), max(b, d - 1)  # of a strip one pixel may be left
+                    draw.rectangle((x + a, y + b, x + right, y + bottom), outline=_FRAME, width=2)
             draw.text((left, top + cell + 1), _title(image.name, cell), _INK, font)
             told(place + 1)
     target = io.BytesIO()

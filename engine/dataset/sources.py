@@ -107,6 +107,8 @@ def _folder(root: Path) -> Iterator[Source | Refusal]:
                 below.append(path)
             elif path.suffix.lower() in EXTENSIONS and entry.is_file(follow_symlinks=False):
                 yield _file(path, str(path.relative_to(above)), printable(entry.path))
+            elif path.suffix.lower() in EXTENSIONS:
+                yield Refusal(printable(entry.path), describe("image_not_file", file=printable(entry.path)))
         pending += reversed(below)
 
 
@@ -141,7 +143,7 @@ def _archive(path: Path) -> Iterator[Source | Refusal]:
             continue
         stem = entry.filename[: -len(_ending(entry.filename))]
         words = next((stem + ending for ending in captions.EXTENSIONS if stem + ending in texts), "")
-        if words and (texts[words].file_size > captions.MAX_BYTES or _refused(texts[words], parts, shown)):
+        if words and _refused(texts[words], parts, shown):
             words = ""
         yield Source("/".join(parts), shown, path, entry.filename, caption_entry=words)
 
@@ -175,11 +177,18 @@ def copy(source: Source, target: Path, archive: zipfile.ZipFile | None) -> None:
     _written(source.path, source.entry, target, archive, source.title, MAX_FILE_BYTES)
 
 
-def copy_caption(source: Source, target: Path, archive: zipfile.ZipFile | None) -> None:
-    """The same for the caption."""
-    if source.caption is not None or source.caption_entry:
-        path = source.caption or source.path
+def copy_caption(source: Source, target: Path, archive: zipfile.ZipFile | None) -> ErrorInfo | None:
+    """The same for the caption, if there is one; what is wrong with it keeps no image away, and is the answer."""
+    if source.caption is None and not source.caption_entry:
+        return None
+    path = source.caption or source.path
+    try:
         _written(path, source.caption_entry, target, archive, source.title, captions.MAX_BYTES)
+    except (EngineError, OSError) as error:
+        long = isinstance(error, EngineError) and error.info.code == "zip_bomb"
+        reason = f"it is longer than {captions.MAX_BYTES // 1024} KiB" if long else _reason(error)
+        return describe("add_caption", file=source.title, reason=reason)
+    return None
 
 
 def _written(path: Path, entry: str, target: Path, archive: zipfile.ZipFile | None, title: str, limit: int) -> None:

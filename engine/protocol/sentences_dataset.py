@@ -29,8 +29,17 @@ DATASET: dict[str, Sentence] = {
     ),
     "image_unreadable": Sentence("{file} cannot be read as an image: {reason}.", "Replace or delete the file."),
     "image_missing": Sentence("{file} is no longer in the dataset.", "Open the dataset again."),
+    "image_not_file": Sentence(
+        "{file} is a pipe, a device or a link that leads nowhere, so it is no picture.", "Replace or delete it."
+    ),
+    "image_encode": Sentence("{file} cannot be written as {format}: {reason}.", "Store it as another format first."),
+    "folder_link": Sentence(
+        "{path} is a link to a folder, and links to folders are not entered.",
+        "Add that folder to the dataset, or put its images here.",
+    ),
     "image_too_large": Sentence(
-        "{file} has {megapixels} megapixels, more than the limit of {limit}.", "Scale the picture down first."
+        "{file} has {width} × {height} pixels, more than {limit} megapixels or {side} pixels a side.",
+        "Scale the picture down first.",
     ),
     "caption_undecodable": Sentence(
         "The caption {file} is not UTF-8 text.", "Save it as UTF-8; until then it counts as empty."
@@ -155,7 +164,7 @@ DATASET: dict[str, Sentence] = {
     "crop_none": Sentence("{path} has no crop to export.", "Crop first, for example with --size 512x768."),
     "face_model": Sentence(
         "The face detector {path} cannot be used: {reason}.",
-        "Install opencv-python-headless and name a YuNet ONNX file, or leave --face-model out.",
+        "Name a YuNet or YOLO face detector (ONNX), or leave --face-model out.",
     ),
     "export_inside": Sentence(
         "{path} lies inside the dataset or around it, where the cropped pictures would be taken for more images.",
@@ -168,6 +177,9 @@ DATASET: dict[str, Sentence] = {
     "add_link": Sentence("{file} is a link, and links are not followed.", "Name the file itself."),
     "add_kind": Sentence("{file} is no PNG, JPEG or WebP image, no folder and no zip archive.", "Name one of these."),
     "add_unreadable": Sentence("{file} cannot be added: {reason}.", "Check that it exists and may be read."),
+    "add_caption": Sentence(
+        "The caption of {file} is not taken: {reason}.", "Look into the file, and write a caption by hand."
+    ),
     "add_duplicate": Sentence(
         "{file} is not added: it is the same file as {other}.", "A repeat says more plainly that it shall weigh more."
     ),
@@ -197,6 +209,9 @@ DATASET: dict[str, Sentence] = {
     ),
     "split_captions": Sentence(
         "Each part of {file} has the whole picture's caption.", "Tag the parts again: not all of it is in each."
+    ),
+    "split_many": Sentence(
+        "{file} would give {count} parts, more than the limit of {limit}.", "Choose another shape, or less overlap."
     ),
     "split_none": Sentence(
         "None of these pictures is long enough to be split.", "Lower the ratio, or choose another size."

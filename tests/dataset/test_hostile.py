@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make.image(root / os.fsdecode(b"caf\xe9.png"), 95, 90)
     make.image(root / ("n" * 250 + ".png"), 96, 91)
     (root / "UPPER.txt").write_bytes(b"\xff\xfe\x00bad")
+    os.mkfifo(root / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as door:
+        monkeypatch.chdir(root)  # the path of a socket is short
+        door.bind("door.png")
+    (root / "nowhere.png").symlink_to("gone.png")
+    make.image(root / "strip-too-long.png", 70_000, 1)
+    make.image(root / "threads.png", 1, 5000)
+    make.image(root / "rtl\u202egnp.png", 97, 90)
+    (root / "glass.txt").write_bytes("mira, long hair".encode("utf-16-le"))
+    (root / "opaque.txt").write_bytes(b"mira\0hair")
+    (root / "print.txt").write_bytes(b"tag, " * 20_000)
+    (root / "grey.txt").mkdir()
+    os.mkfifo(root / "bits.txt")
     return root
 
 
@@ -64,6 +78,18 @@ def test_everything_but_fixes_leaves_the_originals_alone(hostile: Path, tmp_path
     assert dataset is not None
     assert [image.name for image in reading.rows(10**6)] == [image.name for image in dataset.images]
     assert {info.code for info in dataset.findings} >= {"path_outside", "image_unreadable", "image_too_large"}
+    odd = {info.args["file"] for info in dataset.findings if info.code == "image_not_file"}
+    assert odd == {"pipe.png", "door.png", "nowhere.png", "self.png"}
+    told = diagnose(dataset, None, BakeParams(resolution=64)).findings
+    assert {(finding.file, finding.code, finding.fix) for finding in told} >= {
+        ("pipe.png", "image_not_file", ""),
+        ("", "folder_link", ""),
+        ("strip-too-long.png", "image_too_large", ""),
+        ("glass.png", "caption_undecodable", "decode"),
+        ("opaque.png", "caption_undecodable", ""),
+        ("print.jpg", "caption_too_long", ""),
+        ("grey.png", "caption_missing", ""),
+    }
     # Two of them change while they are open.
     victims = [image for image in dataset.images if image.name in ("glass.png", "grey.png")]
     kept = {image.path: image.path.read_bytes() for image in victims}
@@ -108,13 +134,13 @@ def test_what_is_made_fixed_and_removed_can_all_be_taken_back(hostile: Path, tmp
     dataset = scan(hostile)
     some = dataset.images[:30]
     for report in (mirror(dataset, some), split(scan(hostile), scan(hostile).images, ratio=2)):
-        assert {f.code for f in report.failed} <= {"image_unreadable", "file_exists", "dataset_unwritable"}
+        assert {f.code for f in report.failed} <= {"image_unreadable", "file_exists", "split_many"}
         rounds += bool(report.made)
     taken = add(tmp_path / "copy", [str(hostile)], limit=0)
     assert {finding.code for finding in taken.skipped} <= {
         "add_link",
         "add_duplicate",
-        "add_unreadable",
+        "image_not_file",
         "image_unreadable",
         "image_too_large",
     }
