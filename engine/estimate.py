@@ -7,6 +7,7 @@ Counts are the trainer's own (`dataset.plan`); probes and past bakes speak throu
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,7 @@ def estimate(
     if reg is None and request.reg:
         reg = scan(Path(request.reg))
     if measured is None and params.validation_dir:
-        measured = scan(Path(params.validation_dir).expanduser())
+        measured = scan(Path(os.path.expanduser(params.validation_dir)))
     plan = make_plan(dataset, reg, params, measured)
     return of_plan(plan, params, base=request.base, device=device, notices=[
         *notices_of(params, Setting(family=base.family, reg=reg is not None, prediction=base.prediction)),

@@ -16,10 +16,14 @@ def home() -> Path:
     """The one folder that everything is kept in (0700). Raises EngineError `home_unwritable`."""
     named = os.environ.get("LORABAKE_HOME", "")
     if named:
-        return _made(Path(named).expanduser().absolute())
+        return _made(Path(os.path.expanduser(named)).absolute())
     from platformdirs import user_data_path
 
-    return _made(user_data_path("lorabake", appauthor=False))
+    try:
+        path = user_data_path("lorabake", appauthor=False).absolute()
+    except RuntimeError as error:  # a user without an entry and without HOME, as in some containers
+        raise EngineError("home_unwritable", path="~", reason=error) from None
+    return _made(path)
 
 
 def runs_dir() -> Path:

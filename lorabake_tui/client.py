@@ -58,11 +58,14 @@ def default_log() -> Path | None:
     """Where the host's stderr goes: `host.log` in LoRABake's home; None when that cannot be written."""
     home = os.environ.get("LORABAKE_HOME")
     if home:
-        folder = Path(home).expanduser()
+        folder = Path(os.path.expanduser(home)).absolute()
     else:
         import platformdirs
 
-        folder = Path(platformdirs.user_data_dir("lorabake", appauthor=False))
+        try:
+            folder = Path(platformdirs.user_data_dir("lorabake", appauthor=False))
+        except RuntimeError:  # nobody's home is known
+            return None
     try:
         make_private_dir(folder)
         (folder / "host.log").touch(mode=0o600)

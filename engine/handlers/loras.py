@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from engine.handlers import Context
@@ -13,4 +14,4 @@ def lora_info(_: Context, params: PathParams) -> LoraInfo:
     """What the file is and what it says of itself."""
     from engine.models.adapter_info import lora_info as read
 
-    return read(Path(params.path).expanduser())
+    return read(Path(os.path.expanduser(params.path)))

@@ -154,4 +154,4 @@ def absolute(path: str) -> Path:
     """
     if not path:
         raise EngineError("dataset_missing", path='""')
-    return Path(os.path.abspath(Path(path).expanduser()))
+    return Path(os.path.abspath(os.path.expanduser(path)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def locate(name_or_path: str) -> Located:
             return Located(path=path, family=row.family, row=row, missing=True, prediction_type=prediction)
         found = sniff(Path(row.path))
     else:
-        path = Path(name_or_path).expanduser().absolute()
+        path = Path(os.path.expanduser(name_or_path)).absolute()
         if not name_or_path or (not path.exists() and "/" not in name_or_path):
             raise EngineError("model_unknown", name=name_or_path or "“”")
         found = sniff(path)

@@ -48,9 +48,9 @@ def hub_cache() -> Path:
     # The order in which huggingface_hub reads its variables.
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     base = os.environ.get("HF_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(base).expanduser() / "hub"
+    return Path(os.path.expanduser(base)) / "hub"
 
 
 @functools.lru_cache(maxsize=64)

@@ -33,7 +33,7 @@ def prepare(asked: RegParams) -> Job:
     if asked.preset:
         row = located.row or ModelRow(name=asked.base, kind="base", family=located.family)
         layers.insert(0, resolve(asked.preset, row, asked.count).params)
-    out = Path(os.path.abspath(Path(asked.out).expanduser()))
+    out = Path(os.path.abspath(os.path.expanduser(asked.out)))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -111,7 +111,7 @@ def _rooted(params: BakeParams) -> BakeParams:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(Path(path).expanduser()) if path else ""
+    return os.path.abspath(os.path.expanduser(path)) if path else ""
 
 
 def _out(asked: Submit, name: str) -> str:

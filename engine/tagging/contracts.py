@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -118,7 +119,7 @@ def find(name_or_path: str) -> Tagger:
     """
     if name_or_path in _table()["taggers"]:
         return _known(name_or_path)
-    path = Path(name_or_path).expanduser().absolute()
+    path = Path(os.path.expanduser(name_or_path)).absolute()
     if not name_or_path or (not path.exists() and "/" not in name_or_path):
         raise EngineError("tagger_unknown", name=printable(name_or_path) or "“”")
     return _local(path.parent if path.suffix == ".onnx" else path, path.name if path.suffix == ".onnx" else "")

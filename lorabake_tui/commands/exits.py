@@ -140,12 +140,12 @@ def home() -> Path:
 
 def keep_traceback(error: BaseException) -> Path | None:
     """Append the traceback to crash.log in the home folder; None where even that fails."""
-    path = home() / "crash.log"
     try:
+        path = home() / "crash.log"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as handle:
             handle.write(time.strftime("-- %Y-%m-%d %H:%M:%S --\n"))
             handle.write("".join(traceback.format_exception(error)))
-    except OSError:
+    except (OSError, RuntimeError):
         return None
     return path

@@ -84,7 +84,7 @@ async def preset_for(client: EngineClient, base: str) -> str:
 def _from_file(path: str) -> dict[str, Any]:
     """The parameters in a TOML file: its table `params` (a job.toml, a preset), else its top level."""
     try:
-        table = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        table = tomllib.loads(Path(os.path.expanduser(path)).read_text(encoding="utf-8"))
     except OSError as error:
         raise EngineError("params_unreadable", path=path, reason=error.strerror) from None
     except UnicodeDecodeError:

@@ -104,7 +104,7 @@ def _replay(args: argparse.Namespace, path: str) -> ReplayParams:
             _("apply takes one file of edits."), _("For example `lorabake tags apply edits.jsonl ~/pictures/mira`.")
         )
     try:
-        text = Path(args.tags[0]).expanduser().read_text(encoding="utf-8")
+        text = Path(os.path.expanduser(args.tags[0])).read_text(encoding="utf-8")
         ops = ops_of(text.splitlines())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"

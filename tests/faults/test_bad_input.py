@@ -5,6 +5,7 @@ Rows that need a bake stand in tests/train (test_guards, test_space, test_exactn
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import home
 from engine.dataset.buckets import cover
 from engine.dataset.checks import diagnose
 from engine.dataset.pixels import load_rgb
 from engine.dataset.render import render_caption
 from engine.dataset.scan import scan
 from engine.estimate import estimate
+from engine.models.catalogue import locate
 from engine.models.sniff import sniff
+from engine.models.vocabulary import hub_cache
 from engine.protocol import fields
 from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.messages import EstimateParams, Submit
@@ -240,3 +244,20 @@ def test_kohya_loads_for_minutes_before_it_finds_no_base_model(tmp_path: Path, n
     info = refused(lambda: sniff(tmp_path / name))
     assert info.code in ("model_not_base", "model_unsupported", "model_broken")
     assert info.hint
+
+
+def test_the_home_of_nobody_is_a_path_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = "~no-such-user/x"
+    assert refused(lambda: scan(Path(nobody))).code == "dataset_missing"
+    assert refused(lambda: locate(nobody)).code.startswith("model_")
+    monkeypatch.setenv("HF_HOME", nobody)
+    assert not hub_cache().exists()
+
+
+def test_without_any_home_folder_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LORABAKE_HOME", "HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for a user id without an entry
+    info = refused(home.home)
+    assert info.code == "home_unwritable"
+    assert not Path("~").exists()
