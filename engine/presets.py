@@ -118,6 +118,16 @@ def resolve(name: str, base: ModelRow | None = None, images: int = 0) -> PresetR
     return msgspec.structs.replace(row, params=values)
 
 
+def by_name(name: str) -> PresetRow:
+    """The preset `name` as it is written; raises EngineError `preset_unknown`, or what is wrong with its file."""
+    return _by_name(name, ["sd15", "sdxl"])
+
+
+def read_file(path: Path) -> PresetRow:
+    """A preset file anywhere; raises EngineError `params_unreadable`, or what is wrong with a parameter."""
+    return _load(path)
+
+
 def derived_repeat(views: int, images: int, epochs: int) -> int:
     """The repeat that brings `images` over `epochs` nearest to `views`."""
     return min(MAX_REPEAT, max(1, round(views / (images * epochs))))

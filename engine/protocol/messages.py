@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.protocol import PROTOCOL, datasets, drawing, tagging, tags
+from engine.protocol import PROTOCOL, datasets, drawing, recipes, tagging, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
@@ -33,6 +33,7 @@ from engine.protocol.records import (
     Rates,
     RunRow,
 )
+from engine.protocol.telling import TellReport, TellSettings
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
@@ -219,8 +220,43 @@ class PresetParams(msgspec.Struct, frozen=True, kw_only=True):
     images: int = 0
 
 
+class PresetText(msgspec.Struct, frozen=True, kw_only=True):
+    """A preset's file as it is written, reasons and all."""
+
+    path: str
+    text: str
+
+
+class SavePreset(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep a preset of one's own: the one called `preset` ("" for the defaults) overlaid by `params`. Without a repeat
+    of its own it keeps the views of that preset, so that the repeat goes on following the number of images."""
+
+    name: str
+    preset: str = ""
+    params: dict[str, Any] = {}
+    title: str = ""
+    family: str = ""
+    force: bool = False
+
+
+class ImportPreset(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep a file as a preset of one's own: a preset somebody shared, or a recipe of another trainer."""
+
+    path: str
+    name: str = ""
+    force: bool = False
+
+
+class ImportedPreset(msgspec.Struct, frozen=True, kw_only=True):
+    """The preset, and what became of each line of the file."""
+
+    row: PresetRow
+    recipe: recipes.Recipe
+
+
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
-    """A bake to put at the end of the queue, or a probe of it; `start` wakes the runner."""
+    """A bake to put at the end of the queue, or a probe of it; `start` wakes the runner. `when` is a time or quiet
+    hours as `engine.runs.schedule` reads them, `retries` how often a worker that dies is replaced."""
 
     dataset: str
     reg: str = ""
@@ -231,6 +267,23 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     out: str = ""
     start: bool = True
     kind: Literal["bake", "fake", "probe"] = "bake"
+    when: str = ""
+    retries: int = 0
+
+
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """A new bake from an old one, with other parameters where `params` says so: from the weights of `epoch`, from its
+    saved `state`, or (neither) from the beginning on the dataset as it is now."""
+
+    run: str
+    epoch: int | None = None
+    state: bool = False
+    params: dict[str, Any] = {}
+    name: str = ""
+    out: str = ""
+    start: bool = True
+    when: str = ""
+    retries: int = 0
 
 
 class RunParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,10 +300,11 @@ class WatchParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask a live run for something; the answer comes as `ack` events in its journal."""
+    """Ask a live run for something; the answer comes as `ack` events in its journal. `values` are for `set`."""
 
     run: str
     action: Action
+    values: dict[str, float] = {}
 
 
 class MoveParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +312,14 @@ class MoveParams(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     by: int
+
+
+class ScheduleParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Say when a waiting job may start ("" at once), or how often its worker is replaced; None leaves it as it is."""
+
+    run: str
+    when: str | None = None
+    retries: int | None = None
 
 
 class Method(NamedTuple):
@@ -326,6 +388,12 @@ METHODS: dict[str, Method] = {
     "presets.list": Method(Empty, list[PresetRow]),
     "presets.resolve": Method(PresetParams, PresetRow),
     "estimate": Method(EstimateParams, Estimate),
+    "presets.text": Method(PresetParams, PresetText),
+    "presets.save": Method(SavePreset, PresetRow),
+    "presets.import": Method(ImportPreset, ImportedPreset),
+    "presets.remove": Method(PresetParams, Empty),
+    "recipes.read": Method(PathParams, recipes.Recipe),
+    "recipes.write": Method(recipes.WriteRecipe, recipes.RecipeText),
     "rates.get": Method(Empty, Rates),
     "rates.set": Method(Rates, Rates),
     "runs.submit": Method(Submit, RunRow),
@@ -341,6 +409,11 @@ METHODS: dict[str, Method] = {
     "queue.hold": Method(RunParams, RunRow),
     "queue.start": Method(RunParams, RunRow),
     "queue.move": Method(MoveParams, RunRow),
+    "queue.plan": Method(ScheduleParams, RunRow),
+    "runs.branch": Method(Branch, RunRow),
+    "tell.get": Method(Empty, TellSettings),
+    "tell.set": Method(TellSettings, TellSettings),
+    "tell.test": Method(Empty, TellReport),
     "device.subscribe": Method(Empty, DeviceSample),
     "doctor": Method(Empty, DoctorReport),
     "log.tail": Method(RunParams, str),

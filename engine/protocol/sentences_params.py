@@ -82,6 +82,36 @@ PARAMS: dict[str, Sentence] = {
     "notice_uncaptioned": Sentence(
         "{count} training images have no caption.", "They learn without words; tag them to steer what is learned."
     ),
+    "recipe_unreadable": Sentence(
+        "{path} is no configuration that can be read: {reason}.",
+        "TOML or a command line of sd-scripts, JSON of kohya_ss, TOML of lora-scripts, or a file of LoRABake.",
+    ),
+    "recipe_exists": Sentence("{path} is there already.", "Name another file, or add --force."),
+    "recipe_empty": Sentence("{key} says nothing.", "The default stands."),
+    "recipe_machine": Sentence(
+        "{key} is about how that program works, not about what is learned.", "Nothing is lost without it."
+    ),
+    "recipe_off": Sentence("{key} is off, and there is nothing here to turn off.", "Nothing is lost without it."),
+    "recipe_idle": Sentence("{key} counts for nothing beside {because}.", "Nothing is lost without it."),
+    "recipe_unbuilt": Sentence("{key} = {value} cannot be done here.", "Leave it out, or bake without it."),
+    "recipe_unknown": Sentence("{key} is not known.", "Leave it out if it does not matter."),
+    "recipe_choice": Sentence("{key} = {value} is none of those built here.", "There are: {known}."),
+    "recipe_network": Sentence(
+        "{value} is no network of this trainer.", "LoRA, LoCon and DoRA of SD 1.5 and SDXL are."
+    ),
+    "recipe_several": Sentence(
+        "{key} holds more than one of a kind; the first is taken.", "Put images into one folder."
+    ),
+    "recipe_steps": Sentence(
+        "max_train_steps = {value} cannot be kept: a bake's length is given in epochs.", "Set epochs and repeat."
+    ),
+    "recipe_file": Sentence("{key} names the file {file}, which is not here.", "Write the prompt into preview_prompt."),
+    "preset_exists": Sentence("There is a preset {name} of yours already.", "Choose another name, or add --force."),
+    "preset_name": Sentence("{name} is no name for a preset.", "Letters, digits, dots and hyphens, at most 60."),
+    "preset_unwritable": Sentence("The preset cannot be written: {reason}.", "Check the folder {path}."),
+    "preset_shipped": Sentence(
+        "{name} comes with LoRABake and is not yours to remove.", "Save your own under its name."
+    ),
     "rates_invalid": Sentence("{name} = {value} is no rate.", "A number from 0 on; 0 leaves it out."),
     "params_unreadable": Sentence("{path} is not a valid TOML file: {reason}.", "Correct the file and try again."),
     "preset_unknown": Sentence("There is no preset {name}.", "Known presets: {known}."),
