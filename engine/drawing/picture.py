@@ -18,8 +18,9 @@ from engine.train.device import Compute
 
 
 @torch.no_grad()
-def draw(model: DiffusionModel, shot: Shot, compute: Compute, tick: Callable[[], None]) -> bytes:
-    """The PNG file of a shot, its settings in the text `parameters`. `tick` is called before every step.
+def draw(model: DiffusionModel, base: str, shot: Shot, compute: Compute, tick: Callable[[], None]) -> bytes:
+    """The PNG file of a shot, its settings and the name of the base in the text `parameters`. `tick` is called before
+    every step.
 
     The noise is that of the bake's previews: drawn on the processor from the seed.
     """
@@ -48,7 +49,7 @@ def draw(model: DiffusionModel, shot: Shot, compute: Compute, tick: Callable[[],
             predicted = without + shot.cfg * (with_words - without)
         latents = sampler.step(predicted, timestep, latents, return_dict=False, **options)[0]
     pixels = (model.decode(latents)[0].permute(1, 2, 0) * 255).round().to("cpu", torch.uint8)
-    return _png(pixels, infotext(shot, model.path))
+    return _png(pixels, infotext(shot, base))
 
 
 def _png(pixels: torch.Tensor, text: str) -> bytes:
@@ -62,7 +63,7 @@ def _png(pixels: torch.Tensor, text: str) -> bytes:
     return buffer.getvalue()
 
 
-def infotext(shot: Shot, base: Path) -> str:
+def infotext(shot: Shot, base: str) -> str:
     """The settings as A1111 and its relatives read them out of a picture; LoRAs stand in the prompt, as there."""
     tags = "".join(f"<lora:{lora.name}:{_weights(lora.weight, lora.te_weight)}>" for lora in shot.loras)
     prompt = f"{shot.prompt} {tags}".strip()
@@ -72,7 +73,7 @@ def infotext(shot: Shot, base: Path) -> str:
         f"CFG scale: {shot.cfg:g}",
         f"Seed: {shot.seed}",
         f"Size: {shot.width}x{shot.height}",
-        f"Model: {base.stem if base.is_file() else base.name}",
+        f"Model: {Path(base).name.removesuffix('.safetensors')}",
         f"Clip skip: {shot.clip_skip}",
     ]
     if shot.loras:

@@ -263,7 +263,8 @@ def _grid(
 
     rows, cells = [], []
     for row in _product({name: axes[name] for name in down}):
-        told = [label(name, row[name]) for name in down if name in varying]
+        # The prompt last: it is the longest.
+        told = [label(name, row[name]) for name in reversed(down) if name in varying]
         rows.append(" · ".join(told) or label("epoch", row.get("epoch", first.epoch)))
         line = []
         if asked.baseline:

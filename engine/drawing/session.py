@@ -157,7 +157,7 @@ class _Session:
             size = f"{shot.width}x{shot.height}"
             raise EngineError("param_invalid", name="size", value=size, allowed=f"{factor}, {2 * factor} …")
         self._dressed.wear(shot.loras)
-        data = draw(self._dressed.model, shot, self._compute, self.control.check)
+        data = draw(self._dressed.model, drawn.base, shot, self._compute, self.control.check)
         atomic_write(history.picture_file(drawn, place), data)
         self.pictures += 1
 

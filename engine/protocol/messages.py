@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from engine.protocol import PROTOCOL, datasets, drawing, recipes, tagging, tags
+from engine.protocol import PROTOCOL, datasets, drawing, publishing, recipes, tagging, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
@@ -180,8 +180,9 @@ class FixParams(CheckParams, frozen=True, kw_only=True):
 
 class CropParams(msgspec.Struct, frozen=True, kw_only=True):
     """Crop the images of a dataset (only those named, if any are): `size` as "512x768" sets crops, `clear` takes them
-    away first, `export` writes the cropped pictures with their captions into that folder. `face_model` is a YuNet file
-    for `focus`; without one it goes by what stands out."""
+    away first, `export` writes the cropped pictures with their captions into that folder. `face_model` is a face
+    detector for `focus` (a name of the catalogue, or a YuNet or YOLO ONNX file); without one it goes by what stands
+    out."""
 
     path: str
     size: str = ""
@@ -256,7 +257,8 @@ class ImportedPreset(msgspec.Struct, frozen=True, kw_only=True):
 
 class Submit(msgspec.Struct, frozen=True, kw_only=True):
     """A bake to put at the end of the queue, or a probe of it; `start` wakes the runner. `when` is a time or quiet
-    hours as `engine.runs.schedule` reads them, `retries` how often a worker that dies is replaced."""
+    hours as `engine.runs.schedule` reads them, `retries` how often a worker that dies is replaced,
+    `parent` the run that it bakes again."""
 
     dataset: str
     reg: str = ""
@@ -269,6 +271,7 @@ class Submit(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["bake", "fake", "probe"] = "bake"
     when: str = ""
     retries: int = 0
+    parent: str = ""
 
 
 class Branch(msgspec.Struct, frozen=True, kw_only=True):
@@ -342,6 +345,7 @@ METHODS: dict[str, Method] = {
     "tags.suggest": Method(tags.SuggestTags, Suggestions),
     "tags.traits": Method(tags.TraitsParams, tags.Traits),
     "tags.bind": Method(tags.BindParams, tags.TagReport),
+    "tags.rules": Method(tags.RulesParams, tags.RuleTable),
     "tags.trains": Method(tags.TrainsParams, tags.Trains),
     "tags.review": Method(tags.ReviewParams, tags.Review),
     "tags.judge": Method(tags.JudgeParams, Empty),
@@ -382,6 +386,9 @@ METHODS: dict[str, Method] = {
     "draw.submit": Method(drawing.DrawParams, drawing.Drawn),
     "draw.list": Method(Empty, list[drawing.Drawn]),
     "draw.show": Method(drawing.DrawnParams, drawing.Drawn),
+    "results.show": Method(RunParams, publishing.RunResults),
+    "results.publish": Method(publishing.PublishParams, publishing.Published),
+    "results.prune": Method(publishing.PruneParams, publishing.Pruned),
     "picture": Method(PictureParams, Picture),
     "lora.info": Method(PathParams, LoraInfo),
     "models.list": Method(Empty, list[ModelRow]),

@@ -71,8 +71,9 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
         reg=str(reg.path) if reg else "",
         base=known,
         preset=asked.preset,
-        out=_out(asked, name),
+        out=out_folder(asked.out, name),
         params=params,
+        parent=asked.parent,
         forecast=_forecast(plan, params, known),
     )
     return job, freeze(plan)
@@ -98,8 +99,9 @@ def _fake(asked: Submit) -> Job:
         reg=_absolute(asked.reg),
         base=asked.base,
         preset=asked.preset,
-        out=_out(asked, name),
+        out=out_folder(asked.out, name),
         params=params,
+        parent=asked.parent,
     )
 
 
@@ -114,11 +116,11 @@ def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path)) if path else ""
 
 
-def _out(asked: Submit, name: str) -> str:
+def out_folder(wanted: str, name: str) -> str:
     """The folder for copies of the finished epochs: made, found writable, and free of files of this name."""
-    if not asked.out:
+    if not wanted:
         return ""
-    out = Path(_absolute(asked.out))
+    out = Path(_absolute(wanted))
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK | os.X_OK):

@@ -35,6 +35,8 @@ TABLE: dict[str, Command] = {
     "demo": Command("bake", GROUPS[0], N_("Bake the sample dataset on the embedded base model.")),
     "bake": Command("bake", GROUPS[0], N_("Bake a LoRA from a dataset and follow it.")),
     "estimate": Command("estimate", GROUPS[0], N_("Tell how many steps a bake will take, before it starts.")),
+    "probe": Command("bake", GROUPS[0], N_("Measure a few steps of a bake, so that its estimate can be trusted.")),
+    "rates": Command("estimate", GROUPS[0], N_("Say what an hour or a kilowatt-hour costs you.")),
     "check": Command("check", GROUPS[1], N_("Find what is wrong with a dataset, and fix what can be fixed safely.")),
     "tag": Command("tag", GROUPS[1], N_("Let taggers write the captions of a dataset, or move their thresholds.")),
     "tags": Command("tags", GROUPS[1], N_("List, add, remove, replace and sort tags, with undo and a preview.")),
@@ -55,11 +57,17 @@ TABLE: dict[str, Command] = {
     "pause": Command("runs", GROUPS[2], N_("Pause a run; its state is saved.")),
     "resume": Command("runs", GROUPS[2], N_("Go on with a paused, stopped or broken run.")),
     "queue": Command("queue", GROUPS[2], N_("List, move, hold, start or cancel waiting jobs.")),
+    "results": Command("results", GROUPS[3], N_("Tell the epochs of a run, their figures and its parameters.")),
+    "publish": Command("results", GROUPS[3], N_("Bring an epoch to a folder, a WebUI or the Hugging Face hub.")),
+    "rebake": Command("results", GROUPS[3], N_("Bake a run or a recipe again, with changes.")),
+    "prune": Command("results", GROUPS[3], N_("Put epochs of a run into the trash, or bring them back.")),
     "test": Command("draw", GROUPS[3], N_("Draw with any epoch or LoRA file at once, or list earlier tests.")),
     "grid": Command("draw", GROUPS[3], N_("Draw a table of epochs, weights, prompts, seeds and CFG.")),
     "models": Command("lists", GROUPS[4], N_("List the base models and taggers, and where they are.")),
     "lora": Command("lora", GROUPS[4], N_("Tell what a LoRA file is and how it was made.")),
-    "presets": Command("lists", GROUPS[4], N_("List the presets and what they set.")),
+    "presets": Command(
+        "presets", GROUPS[4], N_("List, show, compare, save and share presets; import recipes of kohya.")
+    ),
     "params": Command("lists", GROUPS[4], N_("List all parameters, or explain one.")),
     "doctor": Command("doctor", GROUPS[4], N_("Check whether this machine can bake.")),
 }
