@@ -1,46 +1,57 @@
 """A LoRA file under another name and trigger word: only its metadata changes, the tensors stay byte for byte.
 
-Torch-free: safetensors reads and writes bytes here.
+Torch-free: a safetensors file is the length of its header, the header in JSON, and the tensors' bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-
 from engine.lora.header import fitted
 from engine.models.adapter import read_adapter
+from engine.models.sniff import header_of
 from engine.protocol.errors import EngineError
 
-_LEGACY = slice(0x100000, 0x110000)
+_LEGACY_START, _LEGACY_END = 0x100000, 0x110000
 
 
 def renamed(path: Path, changes: Mapping[str, str]) -> bytes:
     """The file at `path` with metadata overlaid by `changes` ("" takes a field away) and its hashes worked out anew.
 
-    The header stays below what its readers take. Raises EngineError `lora_broken`.
+    The header stays below what its readers take. Raises EngineError `lora_not` or `lora_broken`.
     """
     adapter = read_adapter(path)
+    header = header_of(path)
+    header.pop("__metadata__", None)
     try:
-        tensors: dict[str, dict[str, Any]] = dict(safetensors.deserialize(path.read_bytes()))
-    except (OSError, safetensors.SafetensorError) as error:
-        raise EngineError("lora_broken", path=path, reason=error) from None
+        body = path.read_bytes()[8 + adapter.header_bytes :]
+    except OSError as error:
+        raise EngineError("lora_broken", path=path, reason=error.strerror or error) from None
     metadata = {name: value for name, value in {**adapter.metadata, **changes}.items() if value}
-    kept, _ = fitted(metadata, ((name, tensor["shape"]) for name, tensor in tensors.items()))
-    return safetensors.serialize(tensors, kept | _hashes(tensors, kept))
+    kept, _ = fitted(metadata, ((name, tensor["shape"]) for name, tensor in header.items()))
+    return _head(header, kept | _hashes(header, body, kept)) + body
 
 
-def _hashes(tensors: dict[str, dict[str, Any]], metadata: Mapping[str, str]) -> dict[str, str]:
+def _head(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+    """Length and header, padded with spaces to eight bytes as safetensors does."""
+    text = json.dumps({"__metadata__": dict(metadata), **tensors}, ensure_ascii=False, separators=(",", ":"))
+    data = text.encode("utf-8", "replace")
+    data += b" " * (-len(data) % 8)
+    return len(data).to_bytes(8, "little") + data
+
+
+def _hashes(tensors: Mapping[str, Any], body: bytes, metadata: Mapping[str, str]) -> dict[str, str]:
     """kohya's two, over the file as it would be with its `ss_` metadata alone; see `lora.kohya.hashes`."""
-    data = safetensors.serialize(tensors, {name: value for name, value in metadata.items() if name.startswith("ss_")})
-    start = 8 + int.from_bytes(data[:8], "little")
-    digest = hashlib.sha256(memoryview(data)[start:]).hexdigest()
+    head = _head(tensors, {name: value for name, value in metadata.items() if name.startswith("ss_")})
+    digest = hashlib.sha256(body).hexdigest()
+    begin, end = max(0, _LEGACY_START - len(head)), max(0, _LEGACY_END - len(head))
+    legacy = head[_LEGACY_START:_LEGACY_END] + body[begin:end]
     return {
         "sshs_model_hash": digest,
         "modelspec.hash_sha256": f"0x{digest}",
-        "sshs_legacy_hash": hashlib.sha256(data[_LEGACY]).hexdigest()[:8],
+        "sshs_legacy_hash": hashlib.sha256(legacy).hexdigest()[:8],
     }
