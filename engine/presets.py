@@ -165,14 +165,11 @@ def _by_name(name: str, kinds: list[str]) -> PresetRow:
     raise EngineError("preset_unknown", name=name, known=known)
 
 
-_CATALOGUES = frozenset({"bases.toml", "taggers.toml"})
-"""Files beside the presets that are none."""
-
-
 @functools.cache
 def _shipped() -> tuple[PresetRow, ...]:
     order = {theme: i for i, theme in enumerate(THEMES)}
-    rows = [_load(path) for path in _files(shipped_dir()) if path.name not in _CATALOGUES]
+    # Catalogues lie beside the presets, whose names are a theme and what it is for.
+    rows = [_load(path) for path in _files(shipped_dir()) if "." in path.stem]
     return tuple(sorted(rows, key=lambda row: (order.get(row.theme, len(order)), row.family, row.line)))
 
 

@@ -46,6 +46,7 @@ _LABELS = {
     "comma": ",",
     "plus": "+",
     "minus": "-",
+    "dollar_sign": "$",
     "equals_sign": "=",
     "left_square_bracket": "[",
     "right_square_bracket": "]",

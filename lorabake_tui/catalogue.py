@@ -41,11 +41,22 @@ class Catalogue:
         return next((row for row in self.presets if row.name == self._draft.preset), None)
 
     def fitting(self) -> list[PresetRow]:
-        """The presets of the base's family, those made for the base itself first."""
+        """The presets of the base's family and line of models, those made for the base itself first.
+
+        A base named by a path may be of any line: all are offered.
+        """
         base = self.base
-        family = base.family if base is not None else ""
-        rows = [row for row in self.presets if not family or row.family in ("", family)]
-        return sorted(rows, key=lambda row: base is None or base.name not in row.bases)
+        if base is None:
+            return list(self.presets)
+        rows = [row for row in self.presets if row.family in ("", base.family) and row.line in ("", base.line)]
+        return sorted(rows, key=lambda row: (base.name not in row.bases, row.line != base.line))
+
+    def suit(self) -> None:
+        """A base was chosen: stand on the preset of the same theme that is made for it, else on its own first one."""
+        theme, rows = self.preset.theme if self.preset is not None else "", self.fitting()
+        same = [row for row in rows if theme and row.theme == theme]
+        if self.base is not None and rows:
+            self._draft.preset = (same or rows)[0].name
 
     async def stand(self, images: int) -> None:
         """Resolve the draft's preset for its base and a number of images; raises ClientError.

@@ -95,6 +95,19 @@ PARAMS: tuple[Action, ...] = (
     ),
     Action("params.next_found", "n", N_("Next found"), N_("Go to the next parameter that was found.")),
     Action("params.next_changed", "c", N_("Next changed"), N_("Go to the next value that differs from the preset.")),
+    Action(
+        "params.measure",
+        "m",
+        N_("Measure"),
+        N_("Take a few steps of this bake, so that the estimate can be trusted."),
+        footer=6,
+    ),
+    Action("params.fit", "f", N_("Fit"), N_("Take the nearest settings that fit into memory.")),
+    Action("params.rates", "dollar_sign", N_("Rates"), N_("Say what an hour or a kilowatt-hour costs.")),
+    Action("params.save_preset", "w", N_("Save preset"), N_("Keep these settings as a preset of your own.")),
+    Action("params.import", "i", N_("Import"), N_("Take the settings of a file: kohya's, lora-scripts' or ours.")),
+    Action("params.editor", "E", N_("Editor"), N_("Edit all parameters as TOML in your own editor.")),
+    Action("params.differences", "d", N_("Differences"), N_("List what differs from the preset and the defaults.")),
 )
 
 PICTURE: tuple[Action, ...] = (

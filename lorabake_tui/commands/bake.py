@@ -1,4 +1,4 @@
-"""`lorabake bake` and `lorabake demo`: submit a bake to the queue and follow it, or leave it alone."""
+"""`lorabake bake`, `demo` and `probe`: submit a bake or its measurement to the queue and follow it, or leave it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import msgspec
 
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import Submit
-from engine.protocol.records import ModelRow, RunRow
+from engine.protocol.records import Estimate, ModelRow, RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.app import has_terminal, open_app
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, preset_for, set_parameters
+from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, set_parameters, standing
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import pairs
 from lorabake_tui.i18n import _
@@ -47,7 +47,8 @@ def _bake(args: argparse.Namespace) -> int:
     )
 
     async def chosen(client: EngineClient) -> Submit:
-        return msgspec.structs.replace(wanted, preset=wanted.preset or await preset_for(client, wanted.base))
+        preset, below = await standing(client, args, wanted.base)
+        return msgspec.structs.replace(wanted, preset=preset, params={**below, **wanted.params})
 
     return _submit(chosen, as_json=args.json) if args.detach else follow_new(chosen, as_json=args.json)
 
@@ -136,7 +137,39 @@ def _where(*, as_json: bool) -> int:
     return converse(work, as_json=as_json)
 
 
+def _probe(args: argparse.Namespace) -> int:
+    """Queue a probe, follow it, and tell the estimate that it leads to."""
+    from lorabake_tui.commands.estimate import asked_for, lines
+    from lorabake_tui.commands.follow import Follower
+
+    params = parameters(args)
+    follower = Follower(as_json=args.json, quiet=args.json)
+
+    async def work(client: EngineClient) -> int:
+        asked, preset = await asked_for(client, args, params)
+        wanted = Submit(
+            dataset=asked.dataset, reg=asked.reg, base=asked.base, preset=preset, params=asked.params, kind="probe"
+        )
+        row: RunRow = await client.call("runs.submit", wanted)
+        if args.detach:
+            print_json(row) if args.json else print(row.id)
+            return OK
+        code = await follower.until_end(client, row)
+        if code == OK:
+            estimate: Estimate = await client.call("estimate", asked)
+            print_json(estimate) if args.json else print("\n".join(lines(estimate)))
+        return code
+
+    return follower.run(work)
+
+
+def _probe_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bake_options(parser)
+    parser.add_argument("--detach", action="store_true", help=_("Do not follow; print the run's identifier."))
+
+
 COMMANDS = {
+    "probe": Spec(_probe_arguments, _probe, "lorabake probe --dataset ~/pictures/mira --base demo --set batch_size=8"),
     "bake": Spec(
         _bake_arguments,
         _bake,

@@ -21,6 +21,7 @@ from lorabake_tui.store.run import RunFold
 from lorabake_tui.widgets.plain import plain
 
 _GOING = LIVE_STATES | WAITING_STATES
+_OUTCOME_LOOKS = 10
 
 
 class Follower:
@@ -60,7 +61,21 @@ class Follower:
             await client.call("runs.watch", WatchParams(run=row.id, seq=self._fold.seq))
             await self._until(self._told_all)
         await client.call("runs.unwatch", RunParams(run=row.id))
-        return self._close()
+        code = self._close()
+        if code == OK and self._lines is not None and row.kind == "bake":
+            await self._tell_outcome(client, row)
+        return code
+
+    async def _tell_outcome(self, client: EngineClient, row: RunRow) -> None:
+        """The estimate beside the truth, which the worker writes just after its last event."""
+        from lorabake_tui.commands.estimate import past
+
+        for _attempt in range(_OUTCOME_LOOKS):
+            found = await client.call("runs.outcome", RunParams(run=row.id))
+            if found:
+                print("\n".join(plain(line) for line in past(found[0])))
+                return
+            await asyncio.sleep(0.1)
 
     def run(self, work: Callable[[EngineClient], Awaitable[int]]) -> int:
         """Connect and do `work`, which ends in `until_end`; ctrl+c says goodbye."""
@@ -146,7 +161,7 @@ class Follower:
                 count = ngettext("{n} picture", "{n} pictures", drawn).format(n=drawn)
                 where = plain(finished.out) if finished is not None else ""
                 print(f"{word}: {plain(row.name or row.id)} · {count} · {where}")
-            elif reason in ("done", "stopped") and row.kind == "tag":
+            elif reason in ("done", "stopped") and row.kind in ("tag", "probe"):
                 told_time = f" · {duration(finished.seconds)}" if finished is not None and finished.seconds else ""
                 print(plain(f"{_('done') if reason == 'done' else _('stopped')}: {row.name or row.id}{told_time}"))
             elif reason in ("done", "stopped"):

@@ -1,4 +1,4 @@
-"""`lorabake models | presets | params`: what there is to choose from."""
+"""`lorabake models | params`: what there is to choose from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import shutil
 
 from engine.protocol import fields
-from engine.protocol.records import ModelRow, PresetRow
+from engine.protocol.records import ModelRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
 from lorabake_tui.commands.session import fetch, print_json
@@ -38,16 +38,6 @@ def _models(args: argparse.Namespace) -> int:
         return OK
 
     return fetch("models.list", None, show, as_json=args.json)
-
-
-def _presets(args: argparse.Namespace) -> int:
-    def show(rows: list[PresetRow]) -> int:
-        head = [_("name"), _("family"), _("image views"), _("bases"), _("title")]
-        body = [[row.name, row.family, str(row.views or ""), ", ".join(row.bases), _(row.title)] for row in rows]
-        print("\n".join(table(head, body, right=(2,))))
-        return OK
-
-    return fetch("presets.list", None, show, as_json=args.json)
 
 
 def _params_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +96,5 @@ def _word(value: object) -> str:
 
 COMMANDS = {
     "models": Spec(_json_only, _models, "lorabake models"),
-    "presets": Spec(_json_only, _presets, "lorabake presets --json"),
     "params": Spec(_params_arguments, _params, "lorabake params network_dim"),
 }

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.protocol.errors import EngineError
+from engine.protocol.messages import PathParams
 from lorabake_tui.commands.exits import USAGE, Exit, complain
 from lorabake_tui.i18n import _
 
 if TYPE_CHECKING:
+    from engine.protocol.recipes import Recipe
     from engine.protocol.records import PresetRow
     from lorabake_tui.client import EngineClient
 
@@ -35,7 +38,11 @@ def add_bake_options(parser: argparse.ArgumentParser) -> None:
         help=_("Start from this preset instead of the one made for the base model. See `lorabake presets`."),
     )
     parser.add_argument(
-        "--from", dest="file", default="", metavar="FILE.toml", help=_("Take parameters from a TOML file.")
+        "--from",
+        dest="file",
+        default="",
+        metavar=_("FILE"),
+        help=_("Take parameters from a TOML file, or from a configuration of sd-scripts, kohya_ss or lora-scripts."),
     )
     parser.add_argument(
         "--set",
@@ -49,13 +56,27 @@ def add_bake_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """The parameters of `--from` overlaid by those of `--set`, each checked; raises EngineError, Exit on no `=`."""
-    from engine.protocol import fields
+    """The parameters of `--from` overlaid by those of `--set`, each checked; raises EngineError, Exit on no `=`.
 
-    values: dict[str, Any] = {}
-    if args.file:
-        values = {name: fields.check(name, value) for name, value in _from_file(args.file).items()}
+    The file of another trainer is left to the engine (`standing`).
+    """
+    values = _from_file(args.file) if args.file and not foreign(args.file) else {}
     return {**values, **set_parameters(args.sets)}
+
+
+async def standing(client: EngineClient, args: argparse.Namespace, base: str) -> tuple[str, dict[str, Any]]:
+    """The preset a bake stands on and the parameters of a foreign `--from`, which name all that matters themselves.
+
+    What became of the file's keys is told on stderr, refused ones each by each.
+    """
+    if args.file and foreign(args.file):
+        from lorabake_tui.commands.presets import tell_recipe
+
+        recipe: Recipe = await client.call("recipes.read", PathParams(path=absolute(args.file)))
+        if not args.json:
+            tell_recipe(recipe)
+        return args.preset, recipe.params
+    return args.preset or await preset_for(client, base), {}
 
 
 def set_parameters(words: Sequence[str]) -> dict[str, Any]:
@@ -81,18 +102,50 @@ async def preset_for(client: EngineClient, base: str) -> str:
     return next((row.name for row in rows if base in row.bases), "standard")
 
 
+def foreign(path: str) -> bool:
+    """Whether a file is another trainer's: JSON, a command line, or TOML with keys of theirs. A file that cannot be
+    read is ours, to be complained of."""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+        table = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError):
+        return False
+    except tomllib.TOMLDecodeError:
+        return text.lstrip().startswith("{") or bool(re.search(r"(^|\s)--[a-z_]+", text))
+    inner = [*table, *(key for value in table.values() if isinstance(value, dict) for key in value)]
+    return "params" not in table and any(key in _THEIRS for key in inner)
+
+
+_THEIRS = frozenset(
+    {
+        "pretrained_model_name_or_path",
+        "network_module",
+        "network_args",
+        "train_data_dir",
+        "optimizer_type",
+        "train_batch_size",
+        "max_train_epochs",
+        "max_train_steps",
+        "datasets",
+        "metadata",
+        "model_train_type",
+        "mixed_precision",
+    }
+)
+"""Keys that a file of ours never has."""
+
+
 def _from_file(path: str) -> dict[str, Any]:
     """The parameters in a TOML file: its table `params` (a job.toml, a preset), else its top level."""
+    from engine.protocol import params_toml
+
     try:
-        table = tomllib.loads(Path(os.path.expanduser(path)).read_text(encoding="utf-8"))
+        text = Path(path).expanduser().read_text(encoding="utf-8")
     except OSError as error:
         raise EngineError("params_unreadable", path=path, reason=error.strerror) from None
     except UnicodeDecodeError:
         raise EngineError("params_unreadable", path=path, reason="not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise EngineError("params_unreadable", path=path, reason=error) from None
-    inner = table.get("params", table)
-    return inner if isinstance(inner, dict) else table
+    return params_toml.read(text, path)
 
 
 def absolute(path: str) -> str:

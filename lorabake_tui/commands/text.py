@@ -62,6 +62,16 @@ def size(count: int) -> str:
     return f"{amount:.1f} TB"
 
 
+def energy(kwh: float) -> str:
+    """An amount of energy."""
+    return f"{kwh * 1000:.0f} Wh" if kwh < 1 else f"{kwh:.2f} kWh"
+
+
+def money(cost: float, currency: str) -> str:
+    """An amount of money, with the digits that small ones need."""
+    return f"{cost:.2f} {currency}".strip() if cost >= 0.1 or not cost else f"{cost:.4f} {currency}".strip()
+
+
 def steerable(stream: IO[str]) -> bool:
     """Whether a line on `stream` can be drawn over: a terminal that is not dumb."""
     return stream.isatty() and os.environ.get("TERM", "") != "dumb"

@@ -7,7 +7,6 @@ from typing import Any
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.timer import Timer
 
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
@@ -16,17 +15,15 @@ from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _
 from lorabake_tui.screens import params_text
-from lorabake_tui.screens.section import Section, hints_of
+from lorabake_tui.screens.params_work import ParamsWork
+from lorabake_tui.screens.section import hints_of
 from lorabake_tui.widgets.ask import AskLine
 from lorabake_tui.widgets.form import Form
 from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.page import Page, Text
 
-ESTIMATE_AFTER = 0.12
-"""Seconds the form must rest before the engine is asked for figures."""
 
-
-class ParamsSection(Section, inherit_bindings=False):
+class ParamsSection(ParamsWork, inherit_bindings=False):
     """Edit the app's draft of a bake and start it."""
 
     SECTION = "params"
@@ -37,7 +34,7 @@ class ParamsSection(Section, inherit_bindings=False):
         super().__init__()
         self._found: list[str] = []
         self._asked: tuple[object, ...] = ()
-        self._timer: Timer | None = None
+        self._asking = self._outdated = False
 
     def body(self) -> ComposeResult:
         with Horizontal(id="params-top"):
@@ -80,7 +77,7 @@ class ParamsSection(Section, inherit_bindings=False):
 
     def _show_help(self, problem: str = "") -> None:
         name = self._form.current
-        blocks = params_text.help_of(name, self.bench.draft, problem)
+        blocks = params_text.help_of(name, self.bench.draft, problem, self.bench.catalogue.base)
         for page in self.query(".params-help > Page").results(Page):
             page.show(blocks)
         for frame in self.query(".params-help").results(Frame):
@@ -104,26 +101,41 @@ class ParamsSection(Section, inherit_bindings=False):
         if not opened.path:
             figures.show([Text(_("Open a dataset (1) to see what a bake of it takes."), "faint")])
             return
-        asked = (opened.path, opened.version, draft.version, draft.base, draft.reg, self.bench.engine.state)
-        if asked == self._asked:
-            return
-        self._asked = asked
-        if self._timer is not None:
-            self._timer.stop()
-        self._timer = self.set_timer(ESTIMATE_AFTER, self._estimate)
+        probed = sum(run.kind in ("bake", "probe") and run.state == "done" for run in self.bench.runs)
+        asked = (opened.path, opened.version, draft.version, draft.base, draft.reg, self.bench.engine.state, probed)
+        if asked != self._asked:
+            self._asked = asked
+            self.ask_again()
 
-    @work(exclusive=True, exit_on_error=False, group="estimate")
+    def ask_again(self) -> None:
+        """Ask for the figures at once; while an answer is awaited, only the newest question is asked after it."""
+        self._outdated = True
+        if not self._asking:
+            self._estimate()
+
+    @work(exit_on_error=False, group="estimate")
     async def _estimate(self) -> None:
+        self._asking = True
+        try:
+            while self._outdated:
+                self._outdated = False
+                await self._ask()
+        finally:
+            self._asking = False
+
+    async def _ask(self) -> None:
         opened, page = self.bench.opened, self.query_one("#figures", Page)
         frame = self.query_one("#params-figures", Frame)
         try:
-            estimate: Estimate = await self.bench.engine.call("estimate", self.bench.draft.estimate(opened.path))
+            found: Estimate = await self.bench.engine.call("estimate", self.bench.draft.estimate(opened.path))
         except ClientError as failure:
+            self.estimate = None
             page.show(params_text.notice_text(failure.info, "error")[1:])
             frame.set_title(_("Estimate"), "")
             return
-        page.show(params_text.figures(estimate))
-        frame.set_title(_("Estimate"), params_text.source_of(estimate))
+        self.estimate = found
+        page.show(params_text.figures(found))
+        frame.set_title(_("Estimate"), params_text.source_of(found))
 
     # -- changing a value -------------------------------------------------------------------------------------
 
@@ -265,13 +277,17 @@ class ParamsSection(Section, inherit_bindings=False):
             chosen = await self.app.push_screen_wait(PathPrompt(_("Base model"), "~/", files=".safetensors"))
         if chosen:
             self.bench.draft.base = chosen
+            self.bench.catalogue.suit()
             self.bench.stand()
 
     @work(exit_on_error=False, group="popup")
     async def _pick_preset(self) -> None:
         from lorabake_tui.dialogs.picker import Option, Picker
 
-        options = [Option(row.name, _(row.title) or row.name, row.name) for row in self.bench.catalogue.fitting()]
+        options = [
+            Option(row.name, _(row.title) or row.name, row.name + (" · " + _("yours") if row.own else ""))
+            for row in self.bench.catalogue.fitting()
+        ]
         chosen = await self.app.push_screen_wait(Picker(_("Preset"), options, value=self.bench.draft.preset))
         if chosen is not None:
             self.bench.draft.preset = chosen

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.fields import Field, fields
+from engine.protocol.fields import Field, changed, fields
+from engine.protocol.recipes import Recipe
 from engine.protocol.records import Estimate, ModelRow, PresetRow
 from lorabake_tui import i18n
-from lorabake_tui.commands.text import duration, size
+from lorabake_tui.commands.text import duration, energy, money, size
 from lorabake_tui.draft import Draft
 from lorabake_tui.i18n import N_, _, ngettext
 from lorabake_tui.widgets.form import Entry
-from lorabake_tui.widgets.page import Block, Fact, Text
+from lorabake_tui.widgets.page import Block, Fact, Head, Pair, Text
 
 TOP: dict[str, tuple[str, str]] = {
     "dataset": (N_("Dataset"), N_("The folder of training images. Enter chooses another one.")),
@@ -39,9 +41,9 @@ TOP: dict[str, tuple[str, str]] = {
 """The rows above the parameters: title and help."""
 
 SOURCES = {
-    "probe": N_("time measured here"),
-    "history": N_("time from past bakes here"),
-    "model": N_("time is a guess"),
+    "probe": N_("measured here"),
+    "history": N_("from past bakes"),
+    "model": N_("a guess; m measures"),
 }
 
 
@@ -100,11 +102,17 @@ def _tail(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def help_of(name: str, draft: Draft, problem: str = "") -> list[Block]:
+def help_of(name: str, draft: Draft, problem: str = "", base: ModelRow | None = None) -> list[Block]:
     """The help of a row: what is wrong with what is being typed, what it means, its range and names."""
     blocks: list[Block] = [Text("✗ " + problem, "error")] if problem else []
     if name in TOP:
-        return [*blocks, Text(_(TOP[name][1]))]
+        blocks.append(Text(_(TOP[name][1])))
+        if name == "base" and base is not None:
+            if base.note:
+                blocks.append(Text(_(base.note), "warn" if not base.commercial or base.line else ""))
+            if base.licence:
+                blocks.append(Text(_("Licence: {name}.").format(name=base.licence), "faint"))
+        return blocks
     field = fields().get(name)
     if field is None:
         return blocks
@@ -132,7 +140,8 @@ def title_of(name: str) -> str:
 def figures(estimate: Estimate) -> list[Block]:
     """The live figures: image views and optimizer steps, time, memory, disk, cost, and the notices."""
     views = estimate.image_views
-    blocks: list[Block] = [Fact(_("Images"), str(estimate.images))]
+    each = _("{count} · each {times:g}×").format(count=estimate.images, times=estimate.views_each)
+    blocks: list[Block] = [Fact(_("Images"), each)]
     if estimate.reg_images:
         blocks.append(Fact(_("Reg. images"), str(estimate.reg_images)))
     blocks += [
@@ -144,19 +153,85 @@ def figures(estimate: Estimate) -> list[Block]:
     seconds, memory = estimate.seconds, estimate.memory_bytes
     blocks += [
         Fact(_("Time"), duration(seconds)) if seconds is not None else Fact(_("Time"), unknown, "faint"),
-        Fact(_("Memory"), size(memory)) if memory is not None else Fact(_("Memory"), unknown, "faint"),
-        Fact(_("Disk"), size(estimate.disk_bytes)),
+        Fact(_("Memory"), _memory(estimate), "" if estimate.fits else "warn")
+        if memory is not None
+        else Fact(_("Memory"), unknown, "faint"),
+        Fact(_("Disk"), f"{size(estimate.disk_bytes)} · " + _files(estimate.epoch_files)),
     ]
+    if estimate.energy_kwh is not None:
+        blocks.append(Fact(_("Energy"), energy(estimate.energy_kwh)))
     if estimate.cost is not None:
-        blocks.append(Fact(_("Cost"), f"{estimate.cost:.2f} {estimate.currency}".strip()))
+        blocks.append(Fact(_("Cost"), money(estimate.cost, estimate.currency)))
+    if not estimate.fits:
+        fitting = _("Nearest that fits: {changes}. f takes it.").format(changes=changes(estimate.relief))
+        hint = fitting if estimate.relief else _("No setting near it does; choose a smaller base or another machine.")
+        blocks += [Text(""), Text("✗ " + _("This does not fit into memory."), "error"), Text(hint, "faint")]
+    last = estimate.past
+    if last is not None and last.estimated_seconds:
+        off = (last.seconds / last.estimated_seconds - 1) * 100
+        told = _("Last bake {seconds}, estimated {estimated} ({off:+.0f} %).").format(
+            seconds=duration(last.seconds), estimated=duration(last.estimated_seconds), off=off
+        )
+        blocks += [Text(""), Text(told, "faint")]
     for notice in estimate.notices:
         blocks += notice_text(notice)
     return blocks
 
 
+def _memory(estimate: Estimate) -> str:
+    used = size(estimate.memory_bytes or 0)
+    return f"{used} / {size(estimate.device_memory)}" if estimate.device_memory else used
+
+
+def _files(count: int) -> str:
+    return ngettext("{count} file", "{count} files", count).format(count=count)
+
+
+def changes(values: Mapping[str, Any]) -> str:
+    """Parameters to change, as a person would write them."""
+    return ", ".join(f"{name} = {written(value)}" for name, value in values.items())
+
+
 def source_of(estimate: Estimate) -> str:
-    """Where the time comes from, in words."""
-    return _(SOURCES.get(estimate.source, "")) if estimate.seconds is not None else ""
+    """How sure time and memory are, and where they come from, in words."""
+    if estimate.seconds is None:
+        return ""
+    source = _(SOURCES.get(estimate.source, ""))
+    return f"± {estimate.error * 100:.0f} % · {source}" if estimate.error and estimate.source != "model" else source
+
+
+def recipe(found: Recipe) -> list[Block]:
+    """What became of the keys of a file: the refused ones first, for they matter most."""
+    heads = {"refused": _("Refused"), "mapped": _("Taken over"), "ignored": _("Without meaning here")}
+    blocks: list[Block] = [Text(found.format, "faint")]
+    for outcome, title in heads.items():
+        rows = [row for row in found.rows if row.outcome == outcome]
+        if rows:
+            blocks.append(Head(f"{title} · {len(rows)}"))
+        for row in rows:
+            blocks.append(Pair(row.key, " ".join(i18n.told(row.why)) if row.why is not None else row.to))
+    if found.defaults:
+        blocks += [
+            Head(_("Not in the file, so as that trainer has it")),
+            Text(", ".join(f"{name} = {written(found.params[name])}" for name in found.defaults)),
+        ]
+    return blocks
+
+
+def differences(draft: Draft) -> list[Block]:
+    """What a person changed from the preset, and what the preset changes from the defaults."""
+    blocks: list[Block] = [Head(_("You changed, from the preset"))]
+    table = fields()
+    for name, value in draft.edits.items():
+        told = f"{written(value) or _('empty')}  ← {written(getattr(draft.reference, name)) or _('empty')}"
+        blocks.append(Pair(_(table[name].title), told))
+    if not draft.edits:
+        blocks.append(Text(_("nothing"), "faint"))
+    blocks.append(Head(_("The preset changed, from the defaults")))
+    for name, value in changed(draft.reference).items():
+        told = f"{written(value) or _('empty')}  ← {written(table[name].default) or _('empty')}"
+        blocks.append(Pair(_(table[name].title), told))
+    return blocks
 
 
 def notice_text(info: ErrorInfo, look: str = "warn") -> list[Block]:

@@ -19,7 +19,7 @@ from engine.protocol.records import ModelRow
 
 THEMES = ("anime", "real", "2.5d", "style", "outfit", "concept", "standard")
 LINES = ("illustrious", "noobai-v", "pony")
-SHIPPED = sorted(path for path in shipped_dir().glob("*.toml") if path.stem not in ("bases", "taggers"))
+SHIPPED = sorted(path for path in shipped_dir().glob("*.toml") if "." in path.stem)
 
 
 @pytest.fixture(autouse=True)
