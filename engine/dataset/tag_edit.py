@@ -19,10 +19,11 @@ from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.tag_journal import Outcome, TagJournal, opened
 from engine.dataset.tag_patch import FileChange
+from engine.dataset.tag_rules import Ruler, Scores
 from engine.dataset.tag_verbs import verb
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.records import Finding
-from engine.protocol.tags import CaptionDiff, EditRow, TagOp
+from engine.protocol.tags import CaptionDiff, EditRow, TagOp, TagRule
 
 UNREADABLE = frozenset({"caption_undecodable", "caption_too_long"})
 
@@ -46,14 +47,18 @@ class Done(NamedTuple):
     failed: list[Finding]
 
 
-def plan(images: Sequence[ImageFile], op: TagOp, counts: dict[str, int] | None = None) -> Plan:
-    """Which captions of `images` an operation changes; `counts` (tag → images) for sorting by frequency.
+def plan(
+    images: Sequence[ImageFile], op: TagOp, counts: dict[str, int] | None = None, scores: Scores | None = None
+) -> Plan:
+    """Which captions of `images` an operation changes; `counts` (tag → images) for sorting by frequency and for rare
+    tags, `scores` for tags that exclude each other.
 
-    Raises EngineError `tags_missing` or `filter_regex`, `filter_slow`.
+    Raises EngineError `tags_missing` or `filter_regex`, `filter_slow`, `param_invalid`.
     """
     if op.verb == "write":
         changes = [(image, op.new) for image in images if (image.caption or "") != op.new]
         return Plan(op, len(images), changes, [])
+    ruled = Ruler(op.rules, counts or {}, scores) if op.verb == "rules" else None
     change = verb(op, counts)
     changes, failed = [], []
     for image in images:
@@ -61,7 +66,7 @@ def plan(images: Sequence[ImageFile], op: TagOp, counts: dict[str, int] | None =
             failed.append(_finding(image.name, describe(image.problem, file=image.name, limit=MAX_BYTES // 1024)))
             continue
         tags = split_tags(image.caption or "")
-        after = change(tags)
+        after = ruled(image.name, tags) if ruled is not None else change(tags)
         if after != tags:
             rest = (image.caption or "").partition("\n")
             changes.append((image, join_tags(after) + rest[1] + rest[2]))
@@ -216,7 +221,27 @@ def title_of(op: TagOp) -> str:
             return f"replace {tags} > {op.new}"
         case "sort":
             return f"sort {op.by}"
+        case "rules":
+            told = " · ".join(map(_rule, op.rules))
+            return f"rules {told}" if len(told) < 60 else f"rules {told[:59]}…"
+        case "bind":
+            return f"bind {op.new}: {tags}"
         case "add" | "move" if op.at:
             return f"{op.verb} {tags}@{op.at}"
         case _:
             return f"{op.verb} {tags}".strip()
+
+
+def _rule(rule: TagRule) -> str:
+    tags = ", ".join(rule.tags)
+    match rule.kind:
+        case "replace":
+            return f"{tags} > {rule.new}"
+        case "implied" if rule.tags:
+            return f"{tags} < {rule.new}"
+        case "rare":
+            return f"rare {rule.below}"
+        case "exclude":
+            return f"-{tags}"
+        case _:
+            return " | ".join(rule.tags) or rule.kind

@@ -16,7 +16,7 @@ from engine.dataset.tag_names import clean
 from engine.protocol.files import atomic_write
 from engine.protocol.tags import TagOp, TagSource
 
-_BRINGS = frozenset({"add", "prepend", "append", "replace", "write", "tag"})
+_BRINGS = frozenset({"add", "prepend", "append", "replace", "rules", "bind", "write", "tag"})
 
 
 class Sources(msgspec.Struct, kw_only=True):

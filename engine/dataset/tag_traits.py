@@ -15,7 +15,7 @@ from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.sidecar import FOLDER
 from engine.dataset.tag_edit import Plan
-from engine.dataset.tag_names import key_of
+from engine.dataset.tag_names import clean, key_of
 from engine.protocol.files import atomic_write
 from engine.protocol.tags import CaptionDiff, TagOp, Trait, Traits, Verdict
 
@@ -117,10 +117,16 @@ def bind_plan(dataset: Dataset, trigger: str, verdicts: dict[str, Verdict]) -> P
             _first, newline, rest = (image.caption or "").partition("\n")
             changes.append((image, join_tags(after) + newline + rest))
     tags = sorted(tag for tag, verdict in verdicts.items() if verdict == "bind")
-    op = TagOp(
-        verb="remove", tags=tags, names=[image.name for image, _ in changes], source="rule", title=f"bind {trigger}"
-    )
+    op = TagOp(verb="bind", tags=tags, new=trigger, source="rule")
     return Plan(op, len(images), changes, [])
+
+
+def verdicts_of(root: Path, op: TagOp) -> dict[str, Verdict]:
+    """The verdicts of a trigger word after an operation that says which tags are bound to it: exactly its own, what was
+    to be kept stays so."""
+    before = read_rules(root).bindings.get(op.new, _Bound()).verdicts
+    kept: dict[str, Verdict] = {tag: verdict for tag, verdict in before.items() if verdict == "keep"}
+    return kept | {tag: "bind" for text in op.tags for tag in clean(text)}
 
 
 def remember(root: Path, trigger: str, verdicts: dict[str, Verdict], planned: Plan, done: set[str]) -> None:

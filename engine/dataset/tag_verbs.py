@@ -19,7 +19,7 @@ from engine.protocol.tags import TagOp
 Change = Callable[[list[str]], list[str]]
 Fits = Callable[[str], bool]
 
-_COUNTS = re.compile(r"(\d+\+?(girl|boy|other)s?|solo|multiple (girls|boys|others)|no humans)", re.IGNORECASE)
+COUNTS = re.compile(r"(\d+\+?(girl|boy|other)s?|solo|multiple (girls|boys|others)|no humans)", re.IGNORECASE)
 _REGEX_SECONDS = 2.0
 
 
@@ -39,9 +39,9 @@ def verb(op: TagOp, counts: dict[str, int] | None = None) -> Change:
         return _replace(_need(_patterns(op.tags), op), op.new)
     if op.verb == "sort":
         return _sort(op, counts or {})
-    if op.verb == "tag":
-        return lambda before: before  # the scores it came from are not here
-    return dedupe
+    if op.verb == "dedupe":
+        return dedupe
+    return lambda before: before  # what a tagger, rules or a binding make needs more than the tags
 
 
 def matcher(text: str) -> Fits:
@@ -176,7 +176,7 @@ def _sort(op: TagOp, counts: dict[str, int]) -> Change:
         if op.by == "count":
             return (-counts.get(tag, 0), key_of(tag))
         if op.by == "people":
-            return 0 if _COUNTS.fullmatch(key_of(tag)) else 1
+            return 0 if COUNTS.fullmatch(key_of(tag)) else 1
         return key_of(tag)
 
     return lambda before: before[: op.keep] + sorted(before[op.keep :], key=rank)

@@ -16,6 +16,8 @@ from engine.protocol.tags import (
     EditHistory,
     EditParams,
     ReplayParams,
+    RulesParams,
+    RuleTable,
     StepParams,
     TagOp,
     TagReport,
@@ -35,6 +37,12 @@ def tags_edit(context: Context, params: EditParams) -> TagReport:
     from engine.dataset.tag_edit import carry_out
 
     dataset = context.datasets.get(params.path)
+    if params.op.verb == "bind":
+        from engine.dataset.tag_traits import verdicts_of
+
+        verdicts = verdicts_of(dataset.path, params.op)
+        bound = BindParams(path=params.path, trigger=params.op.new, verdicts=verdicts, dry_run=params.dry_run)
+        return _bind(context, bound, params.diffs)
     planned = _plan(context, dataset, params.op)
     if params.op.verb == "write" and params.expected is not None:
         for image, _ in planned.changes:
@@ -47,14 +55,15 @@ def tags_edit(context: Context, params: EditParams) -> TagReport:
 
 def tags_replay(context: Context, params: ReplayParams) -> TagReport:
     """Do the edits of a journal again, each as an edit of its own; as a dry run on captions in memory alone."""
-    from engine.dataset.tag_edit import Done, carry_out, plan, with_captions
+    from engine.dataset.tag_edit import Done, carry_out, with_captions
+    from engine.dataset.tag_traits import remember, verdicts_of
 
     dataset = context.datasets.get(params.path)
     first = {image.name: image.caption for image in dataset.images}
     failed, last = [], Done(0, "", {}, [], [])
     changed: dict[str, str | None] = {}
     for op in params.ops:
-        planned = plan(_scope(context, dataset, op), op, _counts(context, dataset, op))
+        planned = _plan(context, dataset, op)
         if params.dry_run:
             captions: dict[str, str | None] = {image.name: text for image, text in planned.changes}
             failed += planned.failed
@@ -62,6 +71,8 @@ def tags_replay(context: Context, params: ReplayParams) -> TagReport:
         else:
             last = carry_out(dataset, planned)
             captions, failed = last.captions, failed + last.failed
+            if op.verb == "bind":
+                remember(dataset.path, op.new, verdicts_of(dataset.path, op), planned, set(captions))
             dataset = context.datasets.recaption(params.path, captions, [])
         changed.update(captions)
     diffs = [CaptionDiff(file=name, before=first[name], after=text) for name, text in changed.items()]
@@ -75,18 +86,37 @@ def tags_replay(context: Context, params: ReplayParams) -> TagReport:
 
 def tags_bind(context: Context, params: BindParams) -> TagReport:
     """Remember what is bound to a trigger word, and make the captions so."""
+    return _bind(context, params, 3)
+
+
+def tags_rules(context: Context, params: RulesParams) -> RuleTable:
+    """What the rules would find, after keeping the dataset's own."""
+    from engine.dataset.names import printable
+    from engine.dataset.tag_rules import keep_rules, own_rules, rows_of
+
+    dataset = context.datasets.get(params.path)
+    if params.keep is not None:
+        keep_rules(dataset.path, params.keep)
+    images = _scope(context, dataset, TagOp(verb="rules", where=params.where))
+    with context.indexes.of(dataset) as index:
+        counts = index.counts()
+    rows = rows_of(images, own_rules(dataset.path), counts, params.rare, facts(context, dataset).scores)
+    return RuleTable(path=printable(str(dataset.path)), images=len(images), rows=rows)
+
+
+def _bind(context: Context, params: BindParams, diffs: int) -> TagReport:
     from engine.dataset.tag_edit import Done, carry_out
     from engine.dataset.tag_traits import bind_plan, remember
 
     dataset = context.datasets.get(params.path)
     planned = bind_plan(dataset, params.trigger, params.verdicts)
     if params.dry_run:
-        return _preview(dataset, planned, 3)
+        return _preview(dataset, planned, diffs)
     done = carry_out(dataset, planned) if params.apply else Done(0, "", {}, [], [])
     if not params.apply:
         planned = planned._replace(changes=[])
     remember(dataset.path, params.trigger, params.verdicts, planned, set(done.captions))
-    return _report(context, params.path, done, 3, scope=planned.scope)
+    return _report(context, params.path, done, diffs, scope=planned.scope)
 
 
 def tags_undo(context: Context, params: StepParams) -> TagReport:
@@ -139,8 +169,16 @@ def _stepped(context: Context, params: StepParams, step: object) -> TagReport:
 
 def _plan(context: Context, dataset: Dataset, op: TagOp) -> Plan:
     from engine.dataset.tag_edit import plan
+    from engine.dataset.tag_traits import bind_plan, verdicts_of
 
-    return plan(_scope(context, dataset, op), op, _counts(context, dataset, op))
+    if op.verb == "bind":
+        return bind_plan(dataset, op.new, verdicts_of(dataset.path, op))
+    scores = None
+    if op.verb == "rules":
+        from engine.dataset.tag_rules import spelt_out
+
+        op, scores = spelt_out(dataset.path, op), facts(context, dataset).scores
+    return plan(_scope(context, dataset, op), op, _counts(context, dataset, op), scores)
 
 
 def _scope(context: Context, dataset: Dataset, op: TagOp) -> list[ImageFile]:
@@ -159,7 +197,7 @@ def _scope(context: Context, dataset: Dataset, op: TagOp) -> list[ImageFile]:
 
 
 def _counts(context: Context, dataset: Dataset, op: TagOp) -> dict[str, int] | None:
-    if op.verb != "sort" or op.by != "count":
+    if op.verb != "rules" and (op.verb != "sort" or op.by != "count"):
         return None
     with context.indexes.of(dataset) as index:
         return index.counts()

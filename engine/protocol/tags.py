@@ -12,14 +12,33 @@ import msgspec
 from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.records import Finding, ImageRow, Record
 
-Verb = Literal["add", "remove", "replace", "prepend", "append", "move", "sort", "dedupe", "write", "tag"]
-"""`write` gives one image a whole caption, `tag` is what a tagger wrote (another's scores make other captions, so it is
-not replayed); the others change tags."""
+Verb = Literal[
+    "add", "remove", "replace", "prepend", "append", "move", "sort", "dedupe", "rules", "bind", "write", "tag"
+]
+"""`rules` applies `TagOp.rules`; `bind` makes `tags` exactly those that are bound to the trigger word `new`. `write`
+gives one image a whole caption, `tag` is what a tagger wrote (another's scores make other captions, so it is not
+replayed); the others change tags."""
 
 SortBy = Literal["name", "count", "people"]
 
 TagSource = Literal["manual", "model", "rule"]
 """Who put a tag there. What came with the files has no source and counts as a person's."""
+
+
+RuleKind = Literal["exclude", "replace", "implied", "exclusive", "rare", "own"]
+"""What a rule does: see `TagRule`."""
+
+
+class TagRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`exclude` takes `tags` out, `*` standing for anything; `replace` writes `new` instead of them. `implied` takes out
+    `tags` where `new`, which says more, stands too: "long hair" beside "very long hair". Of the tags of an `exclusive`
+    group only the surest stays. `rare` takes out what fewer than `below` images carry. An implied or exclusive rule
+    without tags is all that are known, `own` are those that are kept with the dataset."""
+
+    kind: RuleKind
+    tags: list[str] = []
+    new: str = ""
+    below: int = 0
 
 
 class TagOp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,6 +58,7 @@ class TagOp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     names: list[str] = []
     source: TagSource = "manual"
     title: str = ""
+    rules: list[TagRule] = []
 
 
 class EditParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +181,34 @@ class BindParams(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: dict[str, Verdict]
     apply: bool = True
     dry_run: bool = False
+
+
+class RulesParams(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules would find on the images of a filter: those of the dataset, those that are known, tags on fewer than
+    `rare` images. With `keep` the dataset's own rules become these first."""
+
+    path: str
+    where: str = ""
+    rare: int = 2
+    keep: list[TagRule] | None = None
+
+
+class RuleRow(Record, frozen=True):
+    """A rule with the number of captions it would change. `own` is one of the dataset's, `sure` one that is proposed;
+    the others are for a person to choose."""
+
+    rule: TagRule
+    count: int
+    own: bool = False
+    sure: bool = False
+
+
+class RuleTable(Record, frozen=True):
+    """The rules that find something, and all of the dataset's own."""
+
+    path: str
+    images: int
+    rows: list[RuleRow] = []
 
 
 class TrainsParams(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,8 +14,17 @@ import msgspec
 from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.found import TagTable
 from engine.protocol.messages import FilterParams, PathParams
-from engine.protocol.tags import EditHistory, EditParams, ReplayParams, StepParams, TagOp, TagReport, ops_of
-from lorabake_tui.commands import Spec
+from engine.protocol.tags import (
+    EditHistory,
+    EditParams,
+    ReplayParams,
+    StepParams,
+    TagOp,
+    TagReport,
+    TraitsParams,
+    ops_of,
+)
+from lorabake_tui.commands import Spec, tag_rules
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
 from lorabake_tui.commands.options import absolute
 from lorabake_tui.commands.session import converse, print_json
@@ -26,8 +35,8 @@ from lorabake_tui.widgets.plain import plain
 if TYPE_CHECKING:
     from lorabake_tui.client import EngineClient
 
-EDITS = ("add", "remove", "replace", "prepend", "append", "move", "dedupe", "sort")
-VERBS = ("list", *EDITS, "undo", "redo", "history", "apply")
+EDITS = ("add", "remove", "replace", "prepend", "append", "move", "dedupe", "sort", "rules", "bind", "write")
+VERBS = ("list", "traits", *EDITS, "undo", "redo", "history", "apply")
 _MANY = 1_000_000
 _SHOWN = 20
 _LISTED = 100
@@ -42,7 +51,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar=_("TAG"),
         help=_(
             "The tags of the verb; `*` stands for anything and /…/ is a regular expression where tags are looked for. "
-            "`replace` takes the old one and the new one, `apply` a file of edits."
+            "`replace` takes the old one and the new one, `bind` and `traits` the trigger word first, `write` an image "
+            "and its caption, `apply` a file of edits."
         ),
     )
     parser.add_argument(
@@ -60,6 +70,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", type=int, default=0, metavar=_("COUNT"), help=_("Tags in front that sort leaves alone.")
     )
+    tag_rules.arguments(parser)
     parser.add_argument("--count", type=int, default=1, metavar=_("COUNT"), help=_("How many edits undo or redo goes."))
     parser.add_argument("--dry-run", action="store_true", help=_("Show what would change, and change nothing."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
@@ -75,6 +86,12 @@ def _run(args: argparse.Namespace) -> int:
     path = absolute(args.folder)
     if args.verb == "list":
         return _ask("tags.table", FilterParams(path=path, text=args.where), _list, args)
+    if args.verb == "traits":
+        trigger = args.tags[0] if args.tags else ""
+        return _ask("tags.traits", TraitsParams(path=path, trigger=trigger), tag_rules.traits, args)
+    rules = tag_rules.rules_of(args) if args.verb == "rules" else []
+    if args.verb == "rules" and (args.remember or not rules):
+        return _ask("tags.rules", tag_rules.asked(args, path, rules), tag_rules.found, args)
     if args.verb == "history":
         return _ask("tags.history", PathParams(path=path), _history, args)
     if args.verb in ("undo", "redo"):
@@ -95,6 +112,18 @@ def _op(args: argparse.Namespace) -> TagOp:
         new = tags.pop()
     elif args.verb in ("sort", "dedupe") and tags:
         _mistake(_("{verb} takes no tags.").format(verb=args.verb), _("It acts on all tags of a caption."))
+    elif args.verb == "rules":
+        return TagOp(verb="rules", rules=tag_rules.rules_of(args), where=args.where, source="rule")
+    elif args.verb == "bind":
+        if not tags:
+            _mistake(
+                _("bind takes a trigger word and its tags."), _('For example bind mira "blue eyes" "silver hair".')
+            )
+        return TagOp(verb="bind", new=tags[0], tags=tags[1:], source="rule")
+    elif args.verb == "write":
+        if len(tags) != 2:
+            _mistake(_("write takes an image and its caption."), _('For example write 01.png "mira, smile".'))
+        return TagOp(verb="write", names=tags[:1], new=tags[1])
     return TagOp(verb=args.verb, tags=tags, new=new, at=args.at, by=args.by, keep=max(0, args.keep), where=args.where)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from engine.protocol.found import TagCount
 from engine.protocol.records import ImageRow
 from engine.protocol.tagging import TagScore
+from engine.protocol.tags import TagRule
 from lorabake_tui.i18n import N_, _, ngettext
 from lorabake_tui.opened import tags_of
 from lorabake_tui.store.tagbox import first_line
@@ -74,6 +75,24 @@ def own_cells(place: int, tag: str, known: TagScore | None) -> Sequence[Cell]:
     source = SOURCES.get(known.provenance, "") if known is not None else ""
     score = f"{known.score:.2f}" if known is not None and known.score is not None else ""
     return ((str(place + 1), "row--dim"), tag, (source, "row--dim"), (score, "row--dim"))
+
+
+def rule_words(rule: TagRule) -> str:
+    """A rule as a line: what goes is struck by a minus, what stays says why."""
+    tags = ", ".join(rule.tags)
+    match rule.kind:
+        case "exclude":
+            return f"− {tags}"
+        case "replace":
+            return f"{tags} → {rule.new}"
+        case "implied":
+            return _("− {tags}  beside {new}").format(tags=tags, new=rule.new) if tags else _("− what is implied")
+        case "exclusive":
+            return _("only one of {tags}").format(tags=" | ".join(rule.tags)) if tags else _("− what excludes itself")
+        case "rare":
+            return _("− on fewer than {count}").format(count=rule.below)
+        case _:
+            return _("the dataset's own rules")
 
 
 def counted(verb: str, news: int, rest: int) -> str:
