@@ -1,10 +1,10 @@
-"""`python -m engine host | runner | worker RUN_DIR`: the three processes behind the terminal."""
+"""`python -m engine host | runner | worker RUN_DIR | tell RUN_DIR MOMENT`: the processes behind the terminal."""
 
 from __future__ import annotations
 
 import sys
 
-USAGE = "usage: python -m engine host | runner | worker RUN_DIR"
+USAGE = "usage: python -m engine host | runner | worker RUN_DIR | tell RUN_DIR MOMENT"
 
 
 def main(words: list[str]) -> int:
@@ -26,6 +26,10 @@ def main(words: list[str]) -> int:
             from engine import worker
 
             return worker.main(run_dir, berth)
+        case ["tell", run_dir, moment]:
+            from engine.runs import telling
+
+            return telling.main(run_dir, moment)
         case _:
             print(USAGE, file=sys.stderr)
             return 2

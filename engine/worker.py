@@ -28,7 +28,7 @@ from engine.protocol.records import Job
 from engine.runs import queue
 from engine.runs.devices import Device
 from engine.runs.folder import RunFolder
-from engine.runs.launch import ensure_runner
+from engine.runs.launch import ensure_runner, tell
 from engine.runs.parking import Berth, Parked, park, wait
 from engine.runs.runner import EXIT_LOCKED
 from engine.runs.tail import Tail, last_event
@@ -122,7 +122,16 @@ def _to_the_end(run: RunFolder, locks: list[Lock], journal: JournalWriter, contr
             journal.close()
         except OSError as error:
             _unwritable(run, error)
+        _tell(run)
         _hand_over()
+
+
+def _tell(run: RunFolder) -> None:
+    """Whoever wants to know hears how it ended; of an end that only the runner sees, the runner tells."""
+    with contextlib.suppress(OSError):
+        last = last_event(run.journal)
+        if isinstance(last, events.Finished):
+            tell(run, last.reason)
 
 
 def _work(run: RunFolder, journal: JournalWriter, control: Controls) -> int:

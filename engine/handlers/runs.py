@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 
 from engine.handlers import Context, Then
 from engine.protocol import control
 from engine.protocol.errors import EngineError
-from engine.protocol.messages import ControlParams, Empty, MoveParams, RunParams, Submit, WatchParams
+from engine.protocol.messages import (
+    Branch,
+    ControlParams,
+    Empty,
+    MoveParams,
+    RunParams,
+    ScheduleParams,
+    Submit,
+    WatchParams,
+)
 from engine.protocol.records import LIVE_STATES, Job, Outcome, RunRow
-from engine.runs import launch, queue
+from engine.runs import launch, queue, schedule, tuning
 from engine.runs.folder import find
 
 LOG_BYTES = 48 * 1024
@@ -20,8 +30,20 @@ def runs_submit(context: Context, params: Submit) -> RunRow:
     """Check everything, freeze it, put it at the end of the queue, wake the runner."""
     from engine.runs.submit import prepare
 
+    when = schedule.read(params.when, time.time())
     job, manifest = prepare(params, context.datasets.open)
-    run = queue.submit(job, manifest, start=params.start)
+    run = queue.submit(job, manifest, start=params.start, schedule=when, retries=max(0, params.retries))
+    launch.ensure_runner()
+    return context.runs.row(run)
+
+
+def runs_branch(context: Context, params: Branch) -> RunRow:
+    """The same again, or from an epoch or the state of an earlier run, with other parameters."""
+    from engine.runs.branch import prepare
+
+    when = schedule.read(params.when, time.time())
+    job, manifest, fill = prepare(find(params.run), params, context.datasets.open)
+    run = queue.submit(job, manifest, start=params.start, schedule=when, retries=max(0, params.retries), fill=fill)
     launch.ensure_runner()
     return context.runs.row(run)
 
@@ -66,7 +88,10 @@ def runs_control(context: Context, params: ControlParams) -> RunRow:
     if row.state not in LIVE_STATES:
         raise EngineError("run_not_live", run=run.id, state=row.state)
     try:
-        control.send(run.control, params.action)
+        values = params.values
+        if params.action == "set":
+            values = tuning.check(run.read_job().params, values, epoch=row.epoch)
+        control.send(run.control, params.action, values)
     except OSError as error:
         raise EngineError("home_unwritable", path=run.control, reason=error.strerror or error) from None
     return row
@@ -119,6 +144,15 @@ def queue_move(context: Context, params: MoveParams) -> RunRow:
     """Change the order of the waiting jobs."""
     run = find(params.run)
     queue.move(run, params.by)
+    return context.runs.row(run)
+
+
+def queue_plan(context: Context, params: ScheduleParams) -> RunRow:
+    """Say when a waiting job may start, or how often its worker may be replaced."""
+    run = find(params.run)
+    when = None if params.when is None else schedule.read(params.when, time.time())
+    queue.plan(run, schedule=when, retries=None if params.retries is None else max(0, params.retries))
+    launch.ensure_runner()
     return context.runs.row(run)
 
 

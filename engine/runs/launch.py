@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine import home
+from engine.protocol.errors import EngineError
 from engine.protocol.files import FILE_MODE, lock_holder
-from engine.runs import queue
+from engine.protocol.telling import Moment
+from engine.runs import queue, telling
 from engine.runs.devices import Device
 from engine.runs.folder import RunFolder
 
@@ -68,12 +70,20 @@ def ensure_runner(*, survivor: bool = False) -> bool:
         return True
 
 
+def tell(run: RunFolder, moment: Moment) -> None:
+    """Let a person's command and webhook know, in a process that nobody waits for; never raises."""
+    with contextlib.suppress(OSError, EngineError):
+        if telling.wanted(moment):
+            words = ["tell", str(run.path), moment]
+            _children.append(_detached(words, home.home() / "tell.log", home.home(), dict(os.environ)))
+
+
 def reap() -> None:
     """Let go of runners that ended, so that no zombie stays behind in a long-lived host."""
     global _rest_until
     for child in [child for child in _children if child.poll() is not None]:
         _children.remove(child)
-        if child.returncode > 0:
+        if child.returncode > 0 and "runner" in child.args:
             _rest_until = time.monotonic() + REST_SECONDS
 
 

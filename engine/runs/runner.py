@@ -21,13 +21,14 @@ from engine.protocol.journal import JournalWriter
 from engine.runs import devices, launch, queue
 from engine.runs.folder import RunFolder, all_runs
 from engine.runs.schedule import Schedule
-from engine.runs.state import died
+from engine.runs.state import died, stalled
 from engine.runs.tail import Tail, last_event
 
 TICK_SECONDS = 0.1
 IDLE_SECONDS = 1.0
 """Between looks while nothing runs and the next job waits for its hour."""
 LOOK_SECONDS = 2.0
+SILENCE_LOOK_SECONDS = 10.0
 EXIT_LOCKED = 4
 """A worker's exit status when another process holds the run or the device: nothing was begun."""
 RETRIED = frozenset({"worker_died", "disk_full"})
@@ -61,12 +62,27 @@ class _Live:
         self.stop_asked = False
         self.schedule = ticket.schedule if ticket else Schedule()
         given = [command for command in ControlReader(run.control).poll() if command.id.startswith(HOURS)]
+        self.tail = Tail(run.journal)
+        self._look_at = 0.0
+        self._silent = False
         self.parked = bool(given) and given[-1].action == "pause"
 
     def ended(self) -> bool:
         if self.child is not None:
             return self.child.poll() is not None
         return lock_holder(self.run.lock) is None
+
+    def watch_silence(self) -> None:
+        """Tell, once for each silence, that a worker has said nothing for long."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + SILENCE_LOOK_SECONDS
+        with contextlib.suppress(OSError):
+            silent = stalled(self.tail.refresh())
+            if silent and not self._silent:
+                launch.tell(self.run, "stalled")
+            self._silent = silent
 
     def status(self) -> str:
         code = self.child.returncode if self.child is not None else None
@@ -100,6 +116,8 @@ class Runner:
             for live in self.live.values():
                 self._press(live)
                 self._keep_hours(live)
+                live.watch_silence()
+            launch.reap()
             started = self._start_next()
             if not started and not self.live and self._leave():
                 return
@@ -214,6 +232,7 @@ class Runner:
             if begun and isinstance(last_event(run.journal), events.Finished):
                 return
             _close(run, status, begun=begun, by_request=by_request)
+            launch.tell(run, "stopped" if by_request else "failed")
         finally:
             lock.release()
 

@@ -15,8 +15,8 @@ import msgspec
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.files import lock_holder
 from engine.protocol.records import LIVE_STATES, WAITING_STATES, Job, RunRow, RunState
-from engine.runs import folder as folders
 from engine.runs import devices, queue
+from engine.runs import folder as folders
 from engine.runs.folder import RunFolder
 from engine.runs.queue import Ticket
 from engine.runs.schedule import Schedule
@@ -139,7 +139,7 @@ class _Run:
             finished=tail.finished.t if tail.finished and state in ("done", "stopped", "failed") else None,
             error=error,
             resumable=state in ENDED,
-            stalled=live and self._stalled(state),
+            stalled=live and state != "paused" and stalled(tail),
             begun=tail.begun if live else 0.0,
             told=tail.t if live else 0.0,
             when=ticket.schedule.told if ticket is not None and state in WAITING_STATES | LIVE_STATES else "",
@@ -190,10 +190,12 @@ class _Run:
             return lock_holder(self.run.lock)
         return None
 
-    def _stalled(self, state: RunState) -> bool:
-        speed = self.tail.step.it_s if self.tail.step else None
-        patience = max(STALLED_SECONDS, STALLED_STEPS / speed if speed else 0.0)
-        return state != "paused" and time.time() - self.tail.t > patience
+
+def stalled(tail: Tail) -> bool:
+    """Whether a worker that lives and is not paused has said nothing for long."""
+    speed = tail.step.it_s if tail.step else None
+    patience = max(STALLED_SECONDS, STALLED_STEPS / speed if speed else 0.0)
+    return not tail.paused and bool(tail.t) and time.time() - tail.t > patience
 
 
 def died(run: RunFolder, status: Any) -> ErrorInfo:
