@@ -31,6 +31,7 @@ Scores = Callable[[str], Mapping[str, float]]
 Change = Callable[[str, list[str]], list[str]]
 """What the rules make of the tags of an image, given its name."""
 
+IMPLICATIONS = "implications.csv"
 _FILE = "rules.json"
 _MOST = 300
 _RULES = msgspec.json.Decoder(list[TagRule])
@@ -73,7 +74,7 @@ def _home_pairs() -> list[tuple[str, str]]:
     from engine.home import home
 
     try:
-        with open(home() / "vocabularies" / "implications.csv", encoding="utf-8", newline="") as file:
+        with open(home() / "vocabularies" / IMPLICATIONS, encoding="utf-8", newline="") as file:
             return [(row[0], row[1]) for row in csv.reader(file) if len(row) > 1 and row[0] and row[1]]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []

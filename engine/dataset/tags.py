@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from engine.dataset.captions import split_tags
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset
+from engine.dataset.tag_names import key_of
 from engine.dataset.tag_sources import read_sources
 from engine.protocol.found import TagCount, TagTable
 
@@ -21,12 +22,14 @@ def tag_table(
     dataset: Dataset,
     chosen: Collection[str] | None = None,
     scores: Callable[[str], Mapping[str, float]] | None = None,
+    categories: Mapping[str, str] | None = None,
 ) -> TagTable:
     """All tags by falling count (images that carry the tag; a repeated tag counts once), then by name.
 
     `chosen` names the images that count, all without it; `mean_rank` is the average place of the first mention,
-    0 = front. `scores` gives image → score of a tag, for the most frequent ones.
+    0 = front. `scores` gives image → score of a tag, for the most frequent ones; `categories` by the key of a tag.
     """
+    known_categories = categories or {}
     counts: dict[str, int] = {}
     totals: dict[str, int] = {}
     ranks: dict[str, int] = {}
@@ -67,6 +70,8 @@ def tag_table(
                 manual=by["manual"].get(tag, 0),
                 model=by["model"].get(tag, 0),
                 rule=by["rule"].get(tag, 0),
+                category=known_categories.get(key_of(tag), ""),
+                lift=round(counts[tag] * len(dataset.images) / (max(1, images) * totals[tag]), 2),
             )
             for place, tag in enumerate(ordered[:MAX_TAGS])
         ],

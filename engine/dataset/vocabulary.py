@@ -18,16 +18,18 @@ from engine.protocol.errors import EngineError
 _PREFIX, _WORD, _ALIAS, _INSIDE, _TYPO = range(5)
 _ENOUGH = 4000
 """Candidates of one kind that are ranked; more only come from one or two letters, whose best are found earlier."""
+_CATEGORIES = {"0": "general", "1": "artist", "3": "copyright", "4": "character", "5": "meta", "9": "rating"}
 _TYPO_FROM = 4
 _ALIKE = 0.75
 
 
 class Word(NamedTuple):
-    """A tag as it is written, and how common it is in its source."""
+    """A tag as it is written, how common it is in its source, and what kind of tag it is there."""
 
     tag: str
     count: int
     source: str
+    category: str = ""
 
 
 class Vocabulary:
@@ -65,6 +67,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def word(self, key: str) -> Word | None:
+        """The word with this key."""
+        at = bisect.bisect_left(self._starts, (key,))
+        return self._words[self._starts[at][1]] if at < len(self._starts) and self._starts[at][0] == key else None
 
     def find(self, typed: str, limit: int) -> list[tuple[Word, int]]:
         """The best words for what is typed, with how they fit: prefix, word, alias, inside, typo."""
@@ -124,7 +131,10 @@ def read_csv(path: Path) -> list[tuple[Word, tuple[str, ...]]]:
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return [
-                (Word(_spaced(row[0]), _count(row), path.stem), tuple(row[3].split(",")) if len(row) > 3 else ())
+                (
+                    Word(_spaced(row[0]), _count(row), path.stem, _category(row)),
+                    tuple(row[3].split(",")) if len(row) > 3 else (),
+                )
                 for row in csv.reader(file)
                 if row and row[0]
             ]
@@ -135,6 +145,10 @@ def read_csv(path: Path) -> list[tuple[Word, tuple[str, ...]]]:
 def _count(row: list[str]) -> int:
     text = row[2] if len(row) > 2 else row[1] if len(row) > 1 else ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def _category(row: list[str]) -> str:
+    return _CATEGORIES.get(row[1].strip(), "") if len(row) > 2 else ""
 
 
 def _spaced(tag: str) -> str:

@@ -33,6 +33,7 @@ _MODULES = {
     "tags.traits": "tag_words",
     "tags.bind": "tags",
     "tags.rules": "tags",
+    "tags.desk": "tag_words",
     "tags.trains": "tag_words",
     "tags.review": "tag_words",
     "tags.judge": "tag_words",

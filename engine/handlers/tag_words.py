@@ -14,6 +14,8 @@ from engine.protocol.errors import EngineError
 from engine.protocol.found import Suggestion, Suggestions, TagTable
 from engine.protocol.messages import Empty, FilterParams
 from engine.protocol.tags import (
+    Desk,
+    DeskParams,
     JudgeParams,
     Review,
     ReviewParams,
@@ -26,6 +28,7 @@ from engine.protocol.tags import (
 )
 
 if TYPE_CHECKING:
+    from engine.dataset.scan import Dataset
     from engine.dataset.vocabulary import Vocabulary
 
 _lock = threading.Lock()
@@ -45,7 +48,8 @@ def tags_table(context: Context, params: FilterParams) -> TagTable:
         with context.indexes.of(dataset) as index:
             mask = find(index, params.text, asked)
         chosen = {image.name for image, found in zip(dataset.images, mask, strict=True) if found}
-    return tag_table(dataset, chosen, asked.scores if any(True for _ in stored(dataset.path)) else None)
+    scores = asked.scores if any(True for _ in stored(dataset.path)) else None
+    return tag_table(dataset, chosen, scores, _categories(context, dataset))
 
 
 def tags_suggest(context: Context, params: SuggestTags) -> Suggestions:
@@ -77,6 +81,16 @@ def tags_traits(context: Context, params: TraitsParams) -> Traits:
     from engine.dataset.tag_traits import traits
 
     return traits(context.datasets.get(params.path), params.trigger)
+
+
+def tags_desk(context: Context, params: DeskParams) -> Desk:
+    """Pins, bookmarks and macros of a dataset."""
+    from engine.dataset.tag_desk import keep_desk, read_desk
+
+    root = context.datasets.get(params.path).path
+    if params.desk is not None:
+        keep_desk(root, params.desk)
+    return read_desk(root)
 
 
 def tags_trains(context: Context, params: TrainsParams) -> Trains:
@@ -137,8 +151,25 @@ _MIDDLE = 0.35
 _REVIEWED = 20_000
 
 
+def _categories(context: Context, dataset: Dataset) -> dict[str, str]:
+    """What vocabularies call the tags of a dataset, by their keys."""
+    vocabularies = _vocabularies(dataset.path)
+    if not vocabularies:
+        return {}
+    with context.indexes.of(dataset) as index:
+        keys = list(index.keys())
+    found: dict[str, str] = {}
+    for key in keys:
+        words = (vocabulary.word(key) for vocabulary in vocabularies)
+        category = next((word.category for word in words if word is not None and word.category), "")
+        if category:
+            found[key] = category
+    return found
+
+
 def _vocabularies(root: Path) -> list[Vocabulary]:
     """Those of the taggers that scored a dataset, and the home's `vocabularies/*.csv`; read again when they change."""
+    from engine.dataset.tag_rules import IMPLICATIONS
     from engine.dataset.vocabulary import Vocabulary, Word, read_csv
     from engine.tagging.scores import stored
 
@@ -147,9 +178,13 @@ def _vocabularies(root: Path) -> list[Vocabulary]:
         for tagger in stored(root):
             key = (tagger.path, len(tagger.labels))
             if key not in _read:
-                _read[key] = Vocabulary((Word(label.name, 0, tagger.tagger), ()) for label in tagger.labels)
+                _read[key] = Vocabulary(
+                    (Word(label.name, 0, tagger.tagger, label.category), ()) for label in tagger.labels
+                )
             found.append(_read[key])
         for path in sorted((home() / "vocabularies").glob("*.csv")):
+            if path.name == IMPLICATIONS:
+                continue
             try:
                 key = (path, path.stat().st_mtime_ns)
                 if key not in _read:

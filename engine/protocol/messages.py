@@ -346,6 +346,7 @@ METHODS: dict[str, Method] = {
     "tags.traits": Method(tags.TraitsParams, tags.Traits),
     "tags.bind": Method(tags.BindParams, tags.TagReport),
     "tags.rules": Method(tags.RulesParams, tags.RuleTable),
+    "tags.desk": Method(tags.DeskParams, tags.Desk),
     "tags.trains": Method(tags.TrainsParams, tags.Trains),
     "tags.review": Method(tags.ReviewParams, tags.Review),
     "tags.judge": Method(tags.JudgeParams, Empty),

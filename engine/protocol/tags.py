@@ -211,6 +211,22 @@ class RuleTable(Record, frozen=True):
     rows: list[RuleRow] = []
 
 
+class Desk(Record, frozen=True):
+    """What lies ready at a dataset: the tags pinned to the digits 1 to 9 ("" for none), image names by the letter of
+    their bookmark, and recorded edits by letter."""
+
+    pins: list[str] = []
+    bookmarks: dict[str, str] = {}
+    macros: dict[str, list[TagOp]] = {}
+
+
+class DeskParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask what lies ready at a dataset, or with `desk` put that there."""
+
+    path: str
+    desk: Desk | None = None
+
+
 class TrainsParams(msgspec.Struct, frozen=True, kw_only=True):
     """What a bake with `params` (a plain mapping) makes of one image's caption."""
 
