@@ -1,17 +1,13 @@
-"""Where the subject of a picture is: faces where OpenCV and a YuNet file are at hand, else what stands out.
+"""Where the subject of a picture is: faces where a detector is at hand, else what stands out.
 
 Gives boxes and a map; which part of the picture is cut around them is `crop`.
 """
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.dataset.buckets import Box
-from engine.dataset.names import printable
-from engine.protocol.errors import EngineError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +17,6 @@ if TYPE_CHECKING:
 MAP_SIDE = 128
 """The longer side of the map: where a subject is, not what it is, and 5 ms of work."""
 _SKIN = 2.0
-_FACE_SIDE = 640
-_FACE_SCORE = 0.6
-"""Lower than the usual 0.9, which misses small and drawn faces."""
 
 
 class Subject(NamedTuple):
@@ -33,44 +26,11 @@ class Subject(NamedTuple):
     map: NDArray[np.float32]
 
 
-class FaceFinder:
-    """YuNet through `cv2.FaceDetectorYN`; one picture at a time."""
-
-    def __init__(self, model: Path) -> None:
-        """Raises EngineError `face_model` when OpenCV is not installed or does not take the file."""
-        try:
-            import cv2  # type: ignore[import-not-found, unused-ignore]
-
-            if not model.is_file():
-                raise EngineError("face_model", path=printable(str(model)), reason="there is no such file")
-            self._detector: Any = cv2.FaceDetectorYN.create(str(model), "", (320, 320), _FACE_SCORE)
-        except ImportError:
-            raise EngineError("face_model", path=printable(str(model)), reason="OpenCV is not installed") from None
-        except EngineError:
-            raise
-        except Exception as error:  # cv2.error, and whatever its binding raises
-            reason = printable(str(error)).splitlines()[0][:120]
-            raise EngineError("face_model", path=printable(str(model)), reason=reason) from None
-        self._lock = threading.Lock()
+class FaceFinder(Protocol):
+    """What finds faces; `engine.faces.finder` is one."""
 
     def find(self, image: Image.Image) -> list[Box]:
-        """The faces of an RGB picture, largest first, cut to the picture."""
-        import numpy as np
-
-        scale = min(1.0, _FACE_SIDE / max(image.size))
-        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-        # OpenCV counts blue first; a detector that is handed red first finds fewer faces.
-        blue_first = np.ascontiguousarray(np.asarray(image.resize(size))[:, :, ::-1])
-        with self._lock:
-            self._detector.setInputSize(size)
-            _, rows = self._detector.detect(blue_first)
-        boxes = []
-        for x, y, width, height in () if rows is None else rows[:, :4] / scale:
-            left, top = max(0, round(x)), max(0, round(y))
-            right, bottom = min(image.width, round(x + width)), min(image.height, round(y + height))
-            if left < right and top < bottom:
-                boxes.append((left, top, right, bottom))
-        return sorted(boxes, key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+        """The faces of an RGB picture, largest first, cut to the picture; raises EngineError `face_model`."""
 
 
 def subject(image: Image.Image, finder: FaceFinder | None) -> Subject:

@@ -81,11 +81,13 @@ def _finder(model: str) -> FaceFinder | None:
     """A detector is loaded once: a reviewer asks about picture after picture."""
     if not model:
         return None
-    return _loaded(absolute(model))
+    from engine.faces.catalogue import locate
+
+    return _loaded(locate(model))
 
 
 @functools.lru_cache(maxsize=2)
 def _loaded(model: Path) -> FaceFinder:
-    from engine.dataset.focus import FaceFinder
+    from engine.faces.finder import FaceFinder
 
     return FaceFinder(model)

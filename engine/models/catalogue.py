@@ -15,6 +15,7 @@ import msgspec
 
 from engine import home, presets
 from engine.demo import paths
+from engine.faces import catalogue as detectors
 from engine.models.sniff import Sniffed, sniff
 from engine.models.vocabulary import find_vocabulary, hub_cache
 from engine.protocol.errors import EngineError
@@ -41,7 +42,7 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_models() -> list[ModelRow]:
-    """The known base models in the order of bases.toml, whatever else lies in the models folder, then the taggers."""
+    """The known base models in the order of bases.toml, whatever else lies in the models folder, taggers, detectors."""
     known = presets.bases()
     rows = [_known_row(base) for base in known.values()]
     folder = home.models_dir()
@@ -60,7 +61,7 @@ def list_models() -> list[ModelRow]:
                         bytes=_size(path),
                     )
                 )
-    return [*rows, *taggers.rows()]
+    return [*rows, *taggers.rows(), *detectors.rows()]
 
 
 def locate(name_or_path: str) -> Located:

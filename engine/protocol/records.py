@@ -105,10 +105,10 @@ class Picture(Record, frozen=True):
 
 
 class ModelRow(Record, frozen=True):
-    """A base model or tagger of the catalogue; `path` is where it is or would be, `bytes` its size on disk."""
+    """A base model, tagger or face detector of the catalogue; `path` is where it is or would be, `bytes` its size on disk."""
 
     name: str
-    kind: Literal["base", "tagger"]
+    kind: Literal["base", "tagger", "detector"]
     family: str = ""
     title: str = ""
     path: str = ""

@@ -166,6 +166,10 @@ DATASET: dict[str, Sentence] = {
         "The face detector {path} cannot be used: {reason}.",
         "Name a YuNet or YOLO face detector (ONNX), or leave --face-model out.",
     ),
+    "face_model_absent": Sentence(
+        "The face detector {name} is not on this machine and cannot be fetched: {reason}.",
+        "Put {file} of {hub} into {path}, or name a file of your own.",
+    ),
     "export_inside": Sentence(
         "{path} lies inside the dataset or around it, where the cropped pictures would be taken for more images.",
         "Name a folder elsewhere.",

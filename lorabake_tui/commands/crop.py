@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.protocol.datasets import SetCrop
 from engine.protocol.messages import CropParams, DatasetRows
 from engine.protocol.records import CropReport, ImageRow
-from lorabake_tui.commands import Spec
-from lorabake_tui.commands.exits import FAILED, OK
+from lorabake_tui.commands import Spec, found
+from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
 from lorabake_tui.commands.options import absolute
 from lorabake_tui.commands.progress import ProgressLine
 from lorabake_tui.commands.session import converse, print_json
@@ -27,6 +29,7 @@ _BLURS = 1.02
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar=_("FOLDER"), help=_("The folder of training images."))
+    found.add_choice(parser)
     parser.add_argument(
         "--size",
         default="",
@@ -45,9 +48,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--face-model",
         default="",
-        metavar=_("FILE"),
-        help=_("A YuNet face detector (ONNX) for focus, with OpenCV installed; without it, what stands out counts."),
+        metavar=_("NAME|FILE"),
+        help=_(
+            "A face detector for focus: yunet or anime-face, fetched when it is not here yet, or a YuNet or YOLO "
+            "ONNX file. Without it, what stands out counts."
+        ),
     )
+    parser.add_argument(
+        "--point",
+        default="",
+        metavar="X,Y",
+        help=_("Place the crop of the named images around this point of the picture, in pixels."),
+    )
+    parser.add_argument("--accept", action="store_true", help=_("Mark the crops of the named images as looked at."))
     parser.add_argument("--clear", action="store_true", help=_("Take the crops away; the whole pictures train."))
     parser.add_argument(
         "--export",
@@ -59,19 +72,38 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    path = absolute(args.folder)
+    path, face_model = absolute(args.folder), args.face_model
+    if os.sep in face_model or face_model.startswith("~") or face_model.endswith(".onnx"):
+        face_model = absolute(face_model)
     asked = CropParams(
         path=path,
         size=args.size,
         mode=args.mode,
         clear=args.clear,
         export=absolute(args.export),
-        face_model=absolute(args.face_model),
+        face_model=face_model,
     )
+    point = _point(args.point)
     line = ProgressLine()
 
     async def work(client: EngineClient) -> int:
-        report: CropReport = await client.call("dataset.crop", asked)
+        names = await found.chosen(client, path, args)
+        if (point or args.accept) and not names:
+            complain(_("Name the images whose crop shall be placed or accepted."), "")
+            raise Exit(USAGE)
+        # A point comes before the size: what a person chose is only brought to the new shape.
+        for row in [row for row in await found.every_row(client, path) if row.name in names] if point else []:
+            await client.call(
+                "dataset.set_crop",
+                SetCrop(path=path, image=row.name, size=args.size, point=point, face_model=face_model),
+            )
+        report: CropReport = await client.call("dataset.crop", msgspec.structs.replace(asked, images=names))
+        for row in [row for row in await _cropped(client, path) if row.name in names] if args.accept else []:
+            assert row.crop is not None
+            size = "{}x{}".format(*row.crop.size)
+            await client.call(
+                "dataset.set_crop", SetCrop(path=path, image=row.name, size=size, box=row.crop.box, accepted=True)
+            )
         rows = await _cropped(client, path)
         line.clear()
         if args.json:
@@ -81,6 +113,16 @@ def _run(args: argparse.Namespace) -> int:
         return FAILED if report.failed else OK
 
     return converse(work, as_json=args.json, on_push=None if args.json else line.push)
+
+
+def _point(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    across, _comma, down = text.partition(",")
+    if not (across.strip().isdecimal() and down.strip().isdecimal()):
+        complain(_("A point is written like 640,360."), "")
+        raise Exit(USAGE)
+    return int(across), int(down)
 
 
 async def _cropped(client: EngineClient, path: str) -> list[ImageRow]:

@@ -56,11 +56,16 @@ def crop(scopes: Scopes, family: str, face_model: str, size: str) -> Settings:
     """Which images to crop to what shape, around what."""
     sizes = CROP_SIZES.get(family, CROP_SIZES["sd15"])
     labels = [(one, one.replace("x", " × ")) for one in sizes]
+    faces = [
+        ("", _("nothing: what stands out")),
+        ("yunet", _("yunet, for photographs")),
+        ("anime-face", _("anime-face, for drawings")),
+    ]
     rows = [
         Setting("scope", _("Images"), [(id, label) for id, label, _rows in scopes]),
         Setting("size", _("Size"), labels, value=size or sizes[0], typed=_SIZE),
         Setting("mode", _("Around"), [("focus", _("the subject")), ("center", _("the middle"))]),
-        Setting("face_model", _("Face model"), value=face_model, typed=ANYTHING, hint=_("none: what stands out")),
+        Setting("face_model", _("Faces by"), faces, value=face_model, typed=ANYTHING),
     ]
 
     def note(values: dict[str, str]) -> tuple[str, bool]:

@@ -12,10 +12,9 @@ from PIL import Image, ImageDraw
 
 from engine.dataset.buckets import Box
 from engine.dataset.crop import centre_box, crop, focus_box
-from engine.dataset.focus import FaceFinder, Subject, prominence, subject
+from engine.dataset.focus import Subject, prominence, subject
 from engine.dataset.scan import reread, scan
 from engine.demo.paths import where
-from engine.protocol.errors import EngineError
 from tests.dataset import make
 
 NOTHING = np.zeros((8, 8), dtype=np.float32)
@@ -131,11 +130,3 @@ def test_boxes_are_in_the_upright_picture_and_damage_is_told(tmp_path: Path) -> 
     assert (turned.of, turned.mode, turned.faces) == ((800, 300), "focus", 0)
     assert holds(turned.box, (620, 90, 740, 210), 0)
     assert found["gone.png"] is None
-
-
-def test_a_face_detector_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    (tmp_path / "broken.onnx").write_bytes(b"no model")
-    for name in ("none.onnx", "broken.onnx"):
-        with pytest.raises(EngineError) as raised:
-            FaceFinder(tmp_path / name)
-        assert raised.value.info.code == "face_model"

@@ -10,7 +10,8 @@ from PIL import Image
 
 from engine.dataset.buckets import Box
 from engine.dataset.crop import centre_box, focus_box, part_size
-from engine.dataset.focus import FaceFinder, subject
+from engine.dataset.focus import subject
+from engine.faces.finder import FaceFinder
 
 PHOTOS = Path(__file__).resolve().parents[1] / "data" / "photos"
 SUBJECTS: dict[str, Box] = {
@@ -42,7 +43,7 @@ def window(whole: tuple[int, int], thing: Box, rng: np.random.Generator) -> tupl
 
 
 def test_subjects_of_photographs_stay_whole() -> None:
-    """75 crops; with LORABAKE_FACE_MODEL (a YuNet file, OpenCV installed) faces are looked for as well."""
+    """75 crops; with LORABAKE_FACE_MODEL (a YuNet or YOLO file) faces are looked for as well."""
     model = os.environ.get("LORABAKE_FACE_MODEL", "")
     finder = FaceFinder(Path(model)) if model else None
     rng = np.random.default_rng(7)
