@@ -98,7 +98,16 @@ def _run(job: Job, plan: BakePlan, precision: str, moment: Moment) -> dict[str, 
         "ss_fp8_base": False,
         "ss_fp8_base_unet": False,
         "ss_lowram": False,
+        "lorabake_params": _all(p),
     }
+
+
+def _all(p: BakeParams) -> str:
+    """Every parameter as JSON, so that the file alone can be baked again; of paths only the last part leaves home."""
+    values: dict[str, Any] = msgspec.to_builtins(p)
+    for name in ("mask_dir", "validation_dir", "network_weights"):
+        values[name] = PurePosixPath(values[name]).name
+    return json.dumps(values, ensure_ascii=False)
 
 
 def _optimizer(p: BakeParams) -> str:

@@ -41,6 +41,7 @@ class _Reader:
         self._params: dict[str, Any] = {}
         self._where: dict[str, str] = {}
         self._later: list[tuple[str, Any]] = []
+        self._nested = False
 
     def take(self, key: str, value: Any) -> None:
         """One key; its row is added now, or at the end where it depends on others."""
@@ -209,10 +210,13 @@ class _Reader:
         """A dataset configuration in a file of its own: read where it is there."""
         file = self._path.parent / Path(str(value)).expanduser()
         try:
+            if self._nested:
+                raise EngineError("recipe_several", key=key)
             keys = read(file).keys
         except EngineError as error:
             self._row(key, value, refused=True, why=error.info)
             return
+        self._nested = True
         self._row(key, value, to="dataset")
         for name, one in keys:
             self.take(name, one)
@@ -277,7 +281,7 @@ class _Reader:
     def more_words(self, key: str, value: Any) -> None:
         """Options that a GUI passes on as they are."""
         try:
-            rows = command_line(str(value))
+            rows = [row for row in command_line(str(value)) if row[0] != key]
         except ValueError:
             rows = []
         self._row(key, value, to=", ".join(name for name, _ in rows) or "", refused=not rows,
@@ -287,15 +291,20 @@ class _Reader:
 
     def datasets(self, key: str, value: Any) -> None:
         """`[[datasets]]` of a dataset configuration: the first, with its training and its regularisation subset."""
-        for number, dataset in enumerate(value if isinstance(value, list) else []):
+        if not isinstance(value, list) or not all(isinstance(dataset, dict) for dataset in value):
+            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=_shown(value)))
+            return
+        for number, dataset in enumerate(value):
             if number:
                 self._row(f"{key} [{number}]", "…", refused=True, why=describe("recipe_several", key=key))
                 continue
             for name, one in dataset.items():
                 if name != "subsets":
                     self.take(name, one)
-            for subset in dataset.get("subsets", []):
-                self._subset(subset)
+            subsets = dataset.get("subsets", [])
+            for subset in subsets if isinstance(subsets, list) else []:
+                if isinstance(subset, dict):
+                    self._subset(subset)
 
     def _subset(self, subset: dict[str, Any]) -> None:
         place = "reg" if subset.get("is_reg") else "dataset"

@@ -1,0 +1,12 @@
+"""Recipes need a home of their own for nothing but presets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORABAKE_HOME", str(tmp_path / "home"))
