@@ -65,7 +65,9 @@ _LABELS = {
     "tab": "Tab",
     "backspace": "Bksp",
     "delete": "Del",
-    "f1": "F1",
+    "at": "@",
+    "apostrophe": "'",
+    "grave_accent": "`",
 }
 
 
@@ -73,6 +75,8 @@ def key_label(key: str) -> str:
     """A Textual key name as a person reads it: `question_mark` → `?`, `ctrl+q` → `^q`, `G` → `G`."""
     if key in _LABELS:
         return _LABELS[key]
+    if key[:1] == "f" and key[1:].isdecimal():
+        return key.upper()
     if key.startswith("ctrl+"):
         return "^" + key_label(key[5:])
     if key.startswith("shift+"):

@@ -11,7 +11,8 @@ from textual.binding import Binding
 from lorabake_tui.action import Action, key_label, key_labels
 from lorabake_tui.i18n import N_
 from lorabake_tui.keys_dataset import DATASET, FINDINGS, PLAN, REVIEW, SETTINGS
-from lorabake_tui.keys_tags import TAG_REVIEW, TAGS, TRAITS
+from lorabake_tui.keys_results import COMPARE, RESULTS, TESTS
+from lorabake_tui.keys_tags import RULES, TAG_REVIEW, TAGS, TRAITS
 
 __all__ = ["SECTIONS", "TABLE", "Action", "bindings", "find", "key_label", "key_labels"]
 
@@ -27,12 +28,12 @@ SECTIONS: tuple[tuple[str, str], ...] = (
 
 
 APP: tuple[Action, ...] = (
-    Action("app.dataset", "1", N_("Dataset"), N_("Look at the images and their captions.")),
-    Action("app.tags", "2", N_("Tags"), N_("See all tags of the dataset with their counts.")),
-    Action("app.params", "3", N_("Params"), N_("Set the parameters and start a bake.")),
-    Action("app.queue", "4", N_("Queue"), N_("See waiting, running and finished bakes.")),
-    Action("app.monitor", "5", N_("Monitor"), N_("Watch a bake: progress, loss, previews, log.")),
-    Action("app.results", "6", N_("Results"), N_("Compare the epochs of a bake and find their files.")),
+    Action("app.dataset", "1,f2", N_("Dataset"), N_("Look at the images and their captions.")),
+    Action("app.tags", "2,f3", N_("Tags"), N_("See all tags of the dataset with their counts.")),
+    Action("app.params", "3,f4", N_("Params"), N_("Set the parameters and start a bake.")),
+    Action("app.queue", "4,f5", N_("Queue"), N_("See waiting, running and finished bakes.")),
+    Action("app.monitor", "5,f6", N_("Monitor"), N_("Watch a bake: progress, loss, previews, log.")),
+    Action("app.results", "6,f7", N_("Results"), N_("Compare the epochs of a bake and find their files.")),
     Action("app.help", "question_mark,f1", N_("Help"), N_("Explain this section and list its keys."), footer=91),
     Action("app.palette", "colon,ctrl+p", N_("Actions"), N_("Find any action by its name."), footer=92),
     Action("app.next_pane", "tab", N_("Next pane"), N_("Give the keys to the next pane."), palette=False),
@@ -124,6 +125,9 @@ QUEUE: tuple[Action, ...] = (
     Action("queue.start", "s", N_("Start"), N_("Let a held job go."), footer=2),
     Action("queue.move_up", "K,shift+up", N_("Move up"), N_("Move a waiting job towards the front."), footer=5),
     Action("queue.move_down", "J,shift+down", N_("Move down"), N_("Move a waiting job towards the end."), footer=6),
+    Action("queue.when", "t", N_("When"), N_("Say when a waiting job may start: a time, or quiet hours."), footer=7),
+    Action("queue.retries", "a", N_("Retries"), N_("Say how often a worker that dies is replaced by itself.")),
+    Action("queue.duplicate", "d", N_("Duplicate"), N_("Queue the same bake again, on the dataset as it is now.")),
     Action("queue.resume", "r", N_("Resume"), N_("Go on with a stopped or failed bake from its last state."), footer=1),
 )
 
@@ -143,42 +147,19 @@ MONITOR: tuple[Action, ...] = (
     Action("monitor.pictures", "o,enter", N_("Pictures"), N_("Look at the previews full-screen."), footer=3),
     Action("monitor.previous_run", "left_square_bracket", N_("Earlier run"), N_("Show the run before this one.")),
     Action("monitor.next_run", "right_square_bracket", N_("Later run"), N_("Show the run after this one.")),
-    Action("monitor.curve", "c", N_("Curve"), N_("Draw the loss or the learning rates.")),
+    Action("monitor.change", "e", N_("Change"), N_("Change learning rates or epochs of the bake under way.")),
+    Action("monitor.branch", "b", N_("Branch"), N_("Begin a new bake from an epoch or the state of this one.")),
+    Action("monitor.curve", "c", N_("Curve"), N_("Draw the loss, the learning rates, the gradient norm or the speed.")),
+    Action("monitor.compare", "x", N_("Compare"), N_("Draw the curve of another run beside this one's.")),
+    Action("monitor.step_back", "left,h", N_("Step back"), N_("Read the curve at an earlier step.")),
+    Action("monitor.step_forward", "right", N_("Step forward"), N_("Read the curve at a later step.")),
+    Action("monitor.epoch_back", "shift+left,H", N_("Epoch back"), N_("Read the curve one epoch earlier.")),
+    Action("monitor.epoch_forward", "shift+right,L", N_("Epoch forward"), N_("Read the curve one epoch later.")),
+    Action("monitor.newest", "escape", N_("Newest"), N_("Follow the newest step again."), palette=False),
     Action("monitor.log_scale", "y", N_("Log scale"), N_("Draw the curve on a logarithmic scale, or a linear one.")),
     Action("monitor.smoothing", "m", N_("Smoothing"), N_("Smooth the loss lightly, strongly, or not at all.")),
     Action("monitor.zoom", "z", N_("Zoom"), N_("Draw the last tenth of the steps, or all of them.")),
     Action("monitor.log", "l", N_("Log"), N_("Give the log more room, or less."), footer=4),
-)
-
-RESULTS: tuple[Action, ...] = (
-    Action(
-        "results.pictures", "o", N_("Pictures"), N_("Look at the previews full-screen (Enter does the same)."), footer=1
-    ),
-    Action("results.next_picture", "l,right", N_("Next picture"), N_("Go to the picture at the right."), palette=False),
-    Action(
-        "results.previous_picture",
-        "h,left",
-        N_("Previous picture"),
-        N_("Go to the picture at the left."),
-        palette=False,
-    ),
-    Action(
-        "results.path",
-        "y",
-        N_("Copy path"),
-        N_("Show the file's path and copy it to the terminal's clipboard."),
-        footer=2,
-    ),
-    Action(
-        "results.previous_run",
-        "left_square_bracket",
-        N_("Earlier run"),
-        N_("Show the results of the run before."),
-        footer=3,
-    ),
-    Action(
-        "results.next_run", "right_square_bracket", N_("Later run"), N_("Show the results of the run after."), footer=4
-    ),
 )
 
 TABLE: dict[str, tuple[Action, ...]] = {
@@ -196,10 +177,13 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "tags": TAGS,
     "tag_review": TAG_REVIEW,
     "traits": TRAITS,
+    "rules": RULES,
     "params": PARAMS,
     "queue": QUEUE,
     "monitor": MONITOR,
     "results": RESULTS,
+    "tests": TESTS,
+    "compare": COMPARE,
 }
 """Owner → its actions. A key is unique within a section together with `app` and `list`."""
 

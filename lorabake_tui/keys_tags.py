@@ -31,6 +31,16 @@ TAGS: tuple[Action, ...] = (
     Action("tags.undo", "u", N_("Undo"), N_("Take back the last edit of tags, also one of another day."), footer=3),
     Action("tags.redo", "U,ctrl+r", N_("Redo"), N_("Do again what was taken back.")),
     Action("tags.repeat", "full_stop", N_("Repeat"), N_("Do the last edit again on what is chosen now.")),
+    Action(
+        "tags.pin",
+        "P",
+        N_("Pin"),
+        N_("Pin the tag under the cursor to the next free digit, or free its digit: 1 to 9 then put it on or off."),
+    ),
+    Action("tags.record", "q", N_("Record"), N_("Record edits under a letter; again ends the recording.")),
+    Action("tags.replay", "at", N_("Replay"), N_("Do the recorded edits of a letter on what is chosen now.")),
+    Action("tags.bookmark", "M", N_("Bookmark"), N_("Give the image under the cursor a letter to come back to.")),
+    Action("tags.go", "apostrophe,grave_accent", N_("Go to"), N_("Go to the image with the bookmark of a letter.")),
     Action("tags.toggle", "space", N_("Mark"), N_("Mark an image; in the table: put the tag on the marked, or off.")),
     Action("tags.mark_tag", "m", N_("Mark tag's"), N_("Mark the images that carry the tag under the cursor.")),
     Action("tags.mark_all", "x", N_("Mark all"), N_("Mark all images shown; again unmarks them.")),
@@ -52,11 +62,17 @@ TAGS: tuple[Action, ...] = (
         N_("Choose which traits leave the captions, so that the trigger word comes to mean them."),
         footer=6,
     ),
+    Action(
+        "tags.rules",
+        "R",
+        N_("Rules"),
+        N_("See what is said twice, contradicts itself, is rare or never wanted, and take it out as one edit."),
+    ),
     Action("tags.trigger", "t", N_("Trigger"), N_("Put a word in front of every caption shown; moved, never doubled.")),
     Action("tags.images", "i", N_("Images"), N_("Show the images that carry this tag in the Dataset section.")),
     Action("tags.find", "f", N_("Find images"), N_("Show only images that a filter finds, such as tag:smile -hat.")),
     Action("tags.filter", "slash", N_("Filter"), N_("Show only tags that hold these words.")),
-    Action("tags.sort", "s", N_("Sort"), N_("Sort by count, by name, by place in the caption, or by score.")),
+    Action("tags.sort", "s", N_("Sort"), N_("Sort by count, name, place in the caption, score, or lift.")),
     Action(
         "tags.tagger",
         "T",
@@ -90,4 +106,16 @@ TRAITS: tuple[Action, ...] = (
     ),
     Action("traits.apply", "enter", N_("Apply"), N_("Make the captions so; undo takes it back."), palette=False),
     Action("traits.close", "escape,q", N_("Close"), N_("Close without changing captions."), palette=False),
+)
+
+RULES: tuple[Action, ...] = (
+    Action("rules.toggle", "space", N_("Choose"), N_("Let this rule act, or not."), palette=False),
+    Action(
+        "rules.new", "n", N_("New"), N_("Write a rule of one's own: tag, old>new, or <3 for rare ones."), palette=False
+    ),
+    Action("rules.drop", "d,delete", N_("Drop"), N_("Forget a rule of one's own."), palette=False),
+    Action(
+        "rules.apply", "enter", N_("Apply"), N_("Do what is chosen, as one edit; undo takes it back."), palette=False
+    ),
+    Action("rules.close", "escape", N_("Close"), N_("Close without changing captions."), palette=False),
 )

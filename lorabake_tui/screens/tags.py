@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from textual import on, work
 
-from engine.protocol.errors import ErrorInfo
 from engine.protocol.found import Suggestions
 from engine.protocol.records import ImageRow
-from engine.protocol.tags import EditParams, StepParams, SuggestTags, TagOp, TagReport
+from engine.protocol.tags import SuggestTags, TagOp
 from lorabake_tui import keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _, ngettext
 from lorabake_tui.screens import tags_text as text
 from lorabake_tui.screens.tags_box import TOPICS, TagBox
-from lorabake_tui.screens.tags_view import TagsView
+from lorabake_tui.screens.tags_desk import LETTERS, TagsDesk
 from lorabake_tui.store.tagbox import having, ops_of
 from lorabake_tui.widgets.ask import AskLine
-from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.plain import plain, restore
 from lorabake_tui.widgets.rows import RowList
 
 
-class TagsSection(TagsView, inherit_bindings=False):
+class TagsSection(TagsDesk, inherit_bindings=False):
     """Tag, rename, sort, review and bind, with undo instead of questions."""
 
     SECTION = "tags"
@@ -38,6 +34,7 @@ class TagsSection(TagsView, inherit_bindings=False):
         & #tags-side { width: 38; height: 1fr; }
         & #tags-images { height: 2fr; min-height: 4; }
         & #tags-own { height: 3fr; min-height: 5; }
+        & #tags-pins { height: 1; padding: 0 1; display: none; color: $text-muted; }
         & #tags-trains, & #tags-offers { height: 7; }
         &.-wide #tags-side { width: 50; }
         &.-high #tags-trains, &.-high #tags-offers { height: 10; }
@@ -46,50 +43,7 @@ class TagsSection(TagsView, inherit_bindings=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: list[TagOp] = []
-        self._turn = asyncio.Lock()
         self._renaming: tuple[str, str] = ("", "")
-
-    # -- doing ------------------------------------------------------------------------------------------------
-
-    async def in_turn(self, method: str, params: Any) -> Any:
-        """The answer to a call, None when it failed or no dataset is open; what is typed first is done first."""
-        if not self.bench.opened.path:
-            return None
-        async with self._turn:
-            return await self.call(method, params)
-
-    def edit(self, ops: Sequence[TagOp], *, expected: str | None = None) -> None:
-        """Carry out operations one after the other, and show what became of them."""
-        if ops:
-            self._edit(list(ops), expected)
-
-    @work(exit_on_error=False, group="edits")
-    async def _edit(self, ops: list[TagOp], expected: str | None) -> None:
-        path = self.bench.opened.path
-        for op in ops:
-            report = await self.in_turn("tags.edit", EditParams(path=path, op=op, expected=expected, diffs=0))
-            if report is None:
-                return
-            if op.verb != "write":
-                self._last = ops
-            self.take(report)
-
-    def take(self, report: TagReport) -> None:
-        """Show the images as they are after an edit, and say what it did."""
-        if report.path != self.bench.opened.path:
-            return
-        self.bench.opened.replace(report.rows)
-        if report.reload:
-            self.bench.reload_dataset()
-        self.bench.changed.publish(None)
-        count = ngettext("{count} caption", "{count} captions", report.changed).format(count=report.changed)
-        self.query_one("#tags-own", Frame).set_title(
-            self.image.name if self.image else "", f"{report.title} · {count}" if report.title else count
-        )
-        if report.failed:
-            first = report.failed[0]
-            self.bench.tell_error(ErrorInfo(code=first.code, message=first.message, hint=first.hint, args=first.args))
 
     def _on_shown(self, verb: Any, tags: list[str], **more: Any) -> TagOp:
         """An operation on all images shown."""
@@ -99,11 +53,6 @@ class TagsSection(TagsView, inherit_bindings=False):
         return TagOp(verb=verb, tags=tags, names=[row.name for row in self.chosen], **more)
 
     # -- the line that asks -----------------------------------------------------------------------------------
-
-    def _ask(self, topic: str, label: str, value: str = "", **more: Any) -> None:
-        self._back_to = self.focused
-        self._box.ask(topic, label, value, **more)
-        self.refresh_hints()
 
     def action_add(self) -> None:
         rows = self.chosen
@@ -150,6 +99,9 @@ class TagsSection(TagsView, inherit_bindings=False):
             case "find":
                 self._where = event.text
                 self._find(event.text)
+            case topic if topic in LETTERS and event.text:
+                self._leave_box()
+                self.take_letter(topic, event.text[0])
             case "tags" | "tags-all":
                 self._tell_count(event.text)
                 self._suggest(event.text)
@@ -322,44 +274,6 @@ class TagsSection(TagsView, inherit_bindings=False):
         self._owned.step(by)
         self._owned.restyle()
         self.edit([TagOp(verb="move", tags=[tag], at=place + by + 1, names=[self.image.name])])
-
-    def action_repeat(self) -> None:
-        if self._last:
-            names = [row.name for row in self.chosen]
-            self.edit([msgspec.structs.replace(op, names=names, where="") for op in self._last])
-
-    @work(exit_on_error=False, group="edits")
-    async def action_undo(self) -> None:
-        report = await self.in_turn("tags.undo", StepParams(path=self.bench.opened.path))
-        if report is not None:
-            self.take(report)
-
-    @work(exit_on_error=False, group="edits")
-    async def action_redo(self) -> None:
-        report = await self.in_turn("tags.redo", StepParams(path=self.bench.opened.path))
-        if report is not None:
-            self.take(report)
-
-    # -- dialogs ----------------------------------------------------------------------------------------------
-
-    @work(exit_on_error=False, group="dialog")
-    async def action_review(self) -> None:
-        from lorabake_tui.dialogs.tag_review import TagReview
-        from lorabake_tui.widgets.picture import PictureSource
-
-        tag = self.tag_under_cursor()
-        if tag:
-            pictures = PictureSource(self.bench.engine.call)
-            await self.app.push_screen_wait(TagReview(self.bench.opened.path, tag, pictures, self.in_turn, self.take))
-
-    @work(exit_on_error=False, group="dialog")
-    async def action_bind(self) -> None:
-        from lorabake_tui.dialogs.tag_traits import TraitsBox
-
-        trigger = self.tag_under_cursor()
-        report = await self.app.push_screen_wait(TraitsBox(self.bench.opened.path, trigger, self.call))
-        if report is not None:
-            self.take(report)
 
     # -- showing ----------------------------------------------------------------------------------------------
 

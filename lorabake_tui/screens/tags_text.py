@@ -13,7 +13,16 @@ from lorabake_tui.opened import tags_of
 from lorabake_tui.store.tagbox import first_line
 from lorabake_tui.widgets.rows import Cell, Column
 
-ORDERS = (N_("by count"), N_("by name"), N_("by place"), N_("by score"))
+ORDERS = (N_("by count"), N_("by name"), N_("by place"), N_("by score"), N_("by lift"))
+KINDS = {
+    "general": N_("general"),
+    "character": N_("character"),
+    "copyright": N_("copyright"),
+    "artist": N_("artist"),
+    "meta": N_("meta"),
+    "rating": N_("rating"),
+}
+"""What taggers and vocabularies call kinds of tags."""
 BAR_WIDTH = 12
 SOURCES = {"manual": "●", "model": "○", "rule": "◆"}
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -29,6 +38,8 @@ def table_columns() -> list[Column]:
         Column("", BAR_WIDTH, shown_from=56),
         Column(_("Place"), 5, right=True, shown_from=50),
         Column(_("Score"), 5, right=True, shown_from=50),
+        Column(_("Lift"), 5, right=True, shown_from=62),
+        Column(_("Kind"), 9, shown_from=66),
     ]
 
 
@@ -44,6 +55,8 @@ def table_cells(row: TagCount, images: int, on: int, of: int) -> Sequence[Cell]:
         (bar(share, BAR_WIDTH), "row--bar"),
         (f"{row.mean_rank + 1:.1f}", "row--dim"),
         ("" if row.score is None else f"{row.score:.2f}", "row--dim"),
+        (f"×{row.lift:.1f}" if row.count != row.total else "", "row--dim"),
+        (_(KINDS[row.category]) if row.category in KINDS else "", "row--dim"),
     )
 
 
@@ -67,14 +80,21 @@ def image_cells(row: ImageRow) -> Sequence[Cell]:
 
 def own_columns() -> list[Column]:
     """The tags of one image in their order."""
-    return [Column("", 3, right=True), Column(_("Tag")), Column("", 1), Column("", 4, right=True)]
+    return [
+        Column("", 3, right=True),
+        Column(_("Tag")),
+        Column("", 9, shown_from=44),
+        Column("", 1),
+        Column("", 4, right=True),
+    ]
 
 
 def own_cells(place: int, tag: str, known: TagScore | None) -> Sequence[Cell]:
     """A tag of one image: its place, who put it there, and its score."""
     source = SOURCES.get(known.provenance, "") if known is not None else ""
     score = f"{known.score:.2f}" if known is not None and known.score is not None else ""
-    return ((str(place + 1), "row--dim"), tag, (source, "row--dim"), (score, "row--dim"))
+    kind = _(KINDS[known.category]) if known is not None and known.category in KINDS else ""
+    return ((str(place + 1), "row--dim"), tag, (kind, "row--dim"), (source, "row--dim"), (score, "row--dim"))
 
 
 def rule_words(rule: TagRule) -> str:

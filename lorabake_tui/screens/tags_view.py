@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.widgets import Static
 
 from engine.protocol.found import Found, Suggestions, TagCount, TagTable
 from engine.protocol.messages import FilterParams
@@ -66,6 +67,7 @@ class TagsView(Tagging, inherit_bindings=False):
                     yield TagLine()
                 with Frame(id="tags-offers", title=_("Suggestions")):
                     yield RowList(text.own_columns()[1:], head=False, led=True, id="offers")
+        yield Static(id="tags-pins", markup=False)
         yield TagBox()
 
     def on_mount(self) -> None:
@@ -199,6 +201,8 @@ class TagsView(Tagging, inherit_bindings=False):
             rows.sort(key=lambda n: tags[n].mean_rank)
         elif self._order == 3:
             rows.sort(key=lambda n: (tags[n].score is None, tags[n].score or 0.0))
+        elif self._order == 4:
+            rows.sort(key=lambda n: -tags[n].lift)
         return rows
 
     def _cells(self, number: int) -> Sequence[Cell]:
@@ -306,7 +310,9 @@ class TagsView(Tagging, inherit_bindings=False):
         self.query_one("#tags-offers").display = bool(rows)
         self.query_one("#tags-trains").display = not rows
         shown = self.query_one("#offers", RowList)
-        shown.show(range(len(rows)), lambda number: (rows[number].shown, "", (_short(rows[number].count), "row--dim")))
+        shown.show(
+            range(len(rows)), lambda number: (rows[number].shown, "", "", (_short(rows[number].count), "row--dim"))
+        )
         shown.restyle()
         shown.action_first()
 

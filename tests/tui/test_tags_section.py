@@ -176,6 +176,62 @@ async def test_review_and_binding(app: App, sample_dataset: Path, until: Until, 
         await until(pilot, lambda: tags() == before)
 
 
+async def test_pins_macros_bookmarks(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    before = _captions(sample_dataset)
+    async with app(dataset=sample_dataset, section="tags") as pilot:
+        await _opened(pilot, until)
+        section = pilot.app.screen
+
+        def tags(name: str) -> list[str]:
+            return _captions(sample_dataset)[name]
+
+        names = [Path(row.name).stem for row in pilot.app.opened.rows]
+        await pilot.press("slash", *"smile", "enter", "P", "tab")
+        await until(pilot, lambda: "1 ■ smile" in screen_text(pilot.app) or "1 □ smile" in screen_text(pilot.app))
+        had = "smile" in before[names[0]]
+        await pilot.press("1")
+        await until(pilot, lambda: ("smile" in tags(names[0])) != had)
+        assert pilot.app.current_mode == "tags"
+
+        await pilot.press("q", "w", "a", *"first, second@1", "enter", "escape", "q", "M", "x")
+        await until(pilot, lambda: tags(names[0])[0] == "second" and section._desk.macros.get("w"))
+        await pilot.press("j", "at", "w")
+        await until(pilot, lambda: tags(names[1])[0] == "second" and tags(names[1])[-1] == "first")
+        await pilot.press("apostrophe", "x")
+        await until(pilot, lambda: section.image.name == pilot.app.opened.rows[0].name)
+        await pilot.press("apostrophe", "y")
+        await until(pilot, lambda: "No image shown has the bookmark y" in screen_text(pilot.app))
+        await pilot.press("f3")
+        assert pilot.app.current_mode == "tags"
+        await pilot.press("4")
+        await until(pilot, lambda: pilot.app.current_mode == "queue")
+    async with app(dataset=sample_dataset, section="tags") as pilot:
+        await _opened(pilot, until)
+        await until(pilot, lambda: "smile" in pilot.app.screen._desk.pins)
+        assert set(pilot.app.screen._desk.macros) == {"w"}
+
+
+async def test_rules(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    (sample_dataset / "00.txt").write_text("mira, hat, straw hat, blue dress, dress, seldom", encoding="utf-8")
+    before = _captions(sample_dataset)
+    async with app(dataset=sample_dataset, section="tags") as pilot:
+        await _opened(pilot, until)
+        await pilot.press("R")
+        await until(pilot, lambda: "hat  beside straw hat" in screen_text(pilot.app))
+        await pilot.press("n", *"seldom>often", "enter")
+        await until(pilot, lambda: "seldom → often" in screen_text(pilot.app))
+        await until(pilot, lambda: "+ mira, straw hat, blue dress, dress, often" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: _captions(sample_dataset)["00"] == ["mira", "straw hat", "blue dress", "dress", "often"]
+        )
+        await pilot.press("u")
+        await until(pilot, lambda: _captions(sample_dataset) == before)
+        await pilot.press("R")
+        await until(pilot, lambda: "seldom → often" in screen_text(pilot.app))
+        await pilot.press("d", "escape")
+
+
 async def test_empty_states(app: App, tmp_path: Path, until: Until, screen_text: Text) -> None:
     async with app(section="tags") as pilot:
         assert "No dataset is open." in screen_text(pilot.app)

@@ -1,0 +1,94 @@
+"""Doing and undoing in the Tags section: edits one after the other, what became of them, repeating, macros.
+
+What there is to look at is `tags_view`, which keys ask for what `tags`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from textual import work
+
+from engine.protocol.errors import ErrorInfo
+from engine.protocol.tags import EditParams, StepParams, TagOp, TagReport
+from lorabake_tui.i18n import ngettext
+from lorabake_tui.screens.tags_view import TagsView
+from lorabake_tui.widgets.frame import Frame
+
+
+class TagsEdits(TagsView, inherit_bindings=False):
+    """The half that changes captions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: list[TagOp] = []
+        self._turn = asyncio.Lock()
+        self._recorded: list[TagOp] | None = None
+        """What a macro has so far, while one is being recorded."""
+
+    # -- doing ------------------------------------------------------------------------------------------------
+
+    async def in_turn(self, method: str, params: Any) -> Any:
+        """The answer to a call, None when it failed or no dataset is open; what is typed first is done first."""
+        if not self.bench.opened.path:
+            return None
+        async with self._turn:
+            return await self.call(method, params)
+
+    def edit(self, ops: Sequence[TagOp], *, expected: str | None = None) -> None:
+        """Carry out operations one after the other, and show what became of them."""
+        if ops:
+            self._edit(list(ops), expected)
+
+    @work(exit_on_error=False, group="edits")
+    async def _edit(self, ops: list[TagOp], expected: str | None) -> None:
+        path = self.bench.opened.path
+        for op in ops:
+            report = await self.in_turn("tags.edit", EditParams(path=path, op=op, expected=expected, diffs=0))
+            if report is None:
+                return
+            if op.verb != "write":
+                self._last = ops
+                if self._recorded is not None:
+                    self._recorded.append(op)
+            self.take(report)
+
+    def take(self, report: TagReport) -> None:
+        """Show the images as they are after an edit, and say what it did."""
+        if report.path != self.bench.opened.path:
+            return
+        self.bench.opened.replace(report.rows)
+        if report.reload:
+            self.bench.reload_dataset()
+        self.bench.changed.publish(None)
+        count = ngettext("{count} caption", "{count} captions", report.changed).format(count=report.changed)
+        self.query_one("#tags-own", Frame).set_title(
+            self.image.name if self.image else "", f"{report.title} · {count}" if report.title else count
+        )
+        if report.failed:
+            first = report.failed[0]
+            self.bench.tell_error(ErrorInfo(code=first.code, message=first.message, hint=first.hint, args=first.args))
+
+    def action_repeat(self) -> None:
+        self.again(self._last)
+
+    def again(self, ops: Sequence[TagOp]) -> None:
+        """Do operations of before on what is chosen now."""
+        names = [row.name for row in self.chosen]
+        if names:
+            self.edit([msgspec.structs.replace(op, names=names, where="") for op in ops])
+
+    @work(exit_on_error=False, group="edits")
+    async def action_undo(self) -> None:
+        report = await self.in_turn("tags.undo", StepParams(path=self.bench.opened.path))
+        if report is not None:
+            self.take(report)
+
+    @work(exit_on_error=False, group="edits")
+    async def action_redo(self) -> None:
+        report = await self.in_turn("tags.redo", StepParams(path=self.bench.opened.path))
+        if report is not None:
+            self.take(report)
