@@ -8,6 +8,7 @@ from typing import Any
 from engine.protocol import fields
 from engine.protocol.messages import EstimateParams, Submit
 from engine.protocol.params import BakeParams
+from engine.protocol.records import Job
 
 
 class Draft:
@@ -22,6 +23,7 @@ class Draft:
         self.preset = ""
         self.reg = ""
         self.name = ""
+        self.parent = ""
         self.pro = False
         self.edits: dict[str, Any] = {}
         self._preset: dict[str, Any] = {}
@@ -57,10 +59,11 @@ class Draft:
         self.edits.pop(name, None)
         self.version += 1
 
-    def take(self, params: BakeParams, *, base: str, preset: str, reg: str, name: str) -> None:
-        """Become the draft of an earlier bake (rebake): every difference from its preset is an edit."""
-        self.base, self.preset, self.reg, self.name = base, preset, reg, name
-        self.edits = fields.changed(params, self.reference)
+    def take(self, job: Job) -> None:
+        """Become the draft of an earlier bake, to bake it again; `use_preset` must follow, and then every difference
+        from its preset is an edit."""
+        self.base, self.preset, self.reg, self.name, self.parent = job.base, job.preset, job.reg, job.name, job.id
+        self.edits = {name: getattr(job.params, name) for name in fields.fields()}
         self.version += 1
 
     @property
@@ -85,4 +88,5 @@ class Draft:
             preset=self.preset,
             params=self.values(),
             name=self.name,
+            parent=self.parent,
         )

@@ -47,7 +47,8 @@ def coefficients(sigmas: np.ndarray[Any, Any], place: int, order: int) -> list[f
     rows = []
     for one in range(order):
         others = np.delete(nodes, one)
-        basis = np.polynomial.Polynomial.fromroots(others) / np.prod(nodes[one] - others)
+        numerator = np.polynomial.Polynomial.fromroots(others) if len(others) else np.polynomial.Polynomial([1.0])
+        basis = numerator / np.prod(nodes[one] - others)
         area = basis.integ()
         rows.append(float(area(sigmas[place + 1]) - area(sigmas[place])))
     return rows

@@ -99,24 +99,30 @@ def _test(args: argparse.Namespace) -> int:
     if not (args.source or args.base or args.again):
         complain(_("Name a run, a LoRA file or a base model."), _("For example `lorabake test last`."))
         raise Exit(USAGE)
-    asked = DrawParams(
-        prompt=args.prompt,
-        epoch=args.epoch,
-        weight=args.weight,
-        cfg=args.cfg,
-        seed=args.seed,
-        count=args.count,
-        again=args.again,
-        **_shared(args),
-    )
-    return Drawing(as_json=args.json).run(asked)
+    return Drawing(as_json=args.json).run(asked_of("test", args))
 
 
 def _grid(args: argparse.Namespace) -> int:
     if not (args.source or args.base):
         complain(_("Name a run, a LoRA file or a base model."), _("For example `lorabake grid last`."))
         raise Exit(USAGE)
-    asked = DrawParams(
+    return Drawing(as_json=args.json).run(asked_of("grid", args))
+
+
+def asked_of(command: str, args: argparse.Namespace) -> DrawParams:
+    """What the words of a command line ask for; raises Exit on a list that is none."""
+    if command == "test":
+        return DrawParams(
+            prompt=args.prompt,
+            epoch=args.epoch,
+            weight=args.weight,
+            cfg=args.cfg,
+            seed=args.seed,
+            count=args.count,
+            again=args.again,
+            **_shared(args),
+        )
+    return DrawParams(
         grid=True,
         epochs=_numbers("--epochs", args.epochs, int),
         weights=_numbers("--weights", args.weights, float),
@@ -126,7 +132,6 @@ def _grid(args: argparse.Namespace) -> int:
         baseline=not args.no_baseline,
         **_shared(args),
     )
-    return Drawing(as_json=args.json).run(asked)
 
 
 def _shared(args: argparse.Namespace) -> dict[str, Any]:

@@ -363,6 +363,7 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
             return
         row = await self.call("runs.submit", self.bench.draft.submit(self.bench.opened.path))
         if row is not None:
+            self.bench.draft.parent = ""
             self.bench.watch_run(row.id)
 
 

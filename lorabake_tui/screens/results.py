@@ -9,10 +9,14 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from engine.protocol.messages import RunParams
+from engine.protocol.publishing import EpochFacts, RunResults
 from engine.protocol.records import RunRow
 from lorabake_tui import keys
-from lorabake_tui.i18n import _
+from lorabake_tui.client import ClientError
+from lorabake_tui.i18n import _, told
 from lorabake_tui.screens import monitor_text as text
+from lorabake_tui.screens.results_work import ResultsWork
 from lorabake_tui.screens.section import Section, hints_of
 from lorabake_tui.screens.watching import Watching
 from lorabake_tui.store import RunView, shown_state
@@ -28,10 +32,10 @@ from lorabake_tui.widgets.units import loss, size
 
 TICK_SECONDS = 0.2
 _EMPTY = ("app.params", "app.monitor", "app.help")
-_HINTS = ("results.pictures", "results.path", "results.previous_run", "results.next_run")
+_BAKES = ("bake", "fake")
 
 
-class ResultsSection(Section, inherit_bindings=False):
+class ResultsSection(ResultsWork, Section, inherit_bindings=False):
     """Compare the epochs of one run; the run and the place in it are kept while one is elsewhere."""
 
     SECTION = "results"
@@ -45,6 +49,9 @@ class ResultsSection(Section, inherit_bindings=False):
         self._epochs: list[int] = []
         self._losses: dict[int, float] = {}
         self._painted: tuple[object, ...] = ()
+        self._found: RunResults | None = None
+        self._asked: tuple[object, ...] = ()
+        self._kept: dict[str, dict[str, str]] = {}
         self._watching = Watching(self)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
 
@@ -92,7 +99,7 @@ class ResultsSection(Section, inherit_bindings=False):
     def facts_changed(self) -> None:
         if not self.is_mounted:
             return
-        runs = self.bench.store.started()
+        runs = self._runs()
         if not any(row.id == self.run_shown for row in runs):
             # The newest run that has an epoch to look at, else simply the newest.
             best = next((row for row in runs if row.epoch), None) or next(iter(runs), None)
@@ -111,8 +118,39 @@ class ResultsSection(Section, inherit_bindings=False):
         self._watching.follow(self.run_shown)
         self._tick()
 
+    def _runs(self) -> list[RunRow]:
+        """The bakes that have a history to look at, newest first."""
+        return [row for row in self.bench.store.started() if row.kind in _BAKES]
+
     def _open(self, run: str) -> None:
         self.run_shown, self._epochs, self._painted = run, [], ()
+        self._found, self._asked = None, ()
+
+    def look_again(self) -> None:
+        """Ask the engine anew what is kept of the run."""
+        self._asked = ()
+        self._ask_facts()
+
+    def _ask_facts(self) -> None:
+        """What the journal does not tell: what was published, thrown away, seen by a tagger."""
+        stamp = (self.run_shown, len(self._view.epochs), self._view.finished is not None)
+        if self._view.seq and stamp != self._asked:
+            self._asked = stamp
+            self._facts_of(self.run_shown)
+
+    @work(exclusive=True, exit_on_error=False, group="facts")
+    async def _facts_of(self, run: str) -> None:
+        try:
+            found: RunResults = await self.bench.engine.call("results.show", RunParams(run=run))
+        except ClientError:
+            return  # what the journal tells is shown all the same
+        if run == self.run_shown:
+            self._found, self._painted = found, ()
+            self._tick()
+
+    def _kept_of(self, epoch: int) -> EpochFacts | None:
+        rows = self._found.epochs if self._found is not None else []
+        return next((row for row in rows if row.epoch == epoch), None)
 
     def _tick(self) -> None:
         """Paint when the run has news; costs next to nothing when it has none."""
@@ -124,15 +162,17 @@ class ResultsSection(Section, inherit_bindings=False):
         if stamp == self._painted:
             return
         self._painted = stamp
+        self._ask_facts()
         here = self.epoch
         self._epochs = sorted({*view.previews, *view.epochs})
         self._losses = view.series.epoch_means()
-        runs = self.bench.store.started()
+        runs = self._runs()
         place = next((number for number, other in enumerate(runs, 1) if other.id == self.run_shown), 0)
         name = row.name or row.id if row is not None else self.run_shown
         self.query_one("#results-epochs", Frame).set_title(name, f"{states.told(state)} · {place}/{len(runs)}")
         self._list.empty = _("no epoch yet")
-        self._list.columns = _columns(held_out=bool(view.validation))
+        seen = self._found is not None and any(row.likeness is not None for row in self._found.epochs)
+        self._list.columns = _columns(held_out=bool(view.validation), seen=seen)
         self._list.restyle()
         self._list.show(range(len(self._epochs)), self._cells)
         if here in self._epochs:
@@ -142,14 +182,28 @@ class ResultsSection(Section, inherit_bindings=False):
     def _cells(self, number: int) -> Sequence[Cell]:
         epoch, view = self._epochs[number], self._view
         checkpoint = view.epochs.get(epoch)
-        best = "*" if view.finished is not None and epoch and view.finished.best == epoch else ""
         held = next((point.loss for point in reversed(view.validation) if point.epoch == epoch), None)
-        return (
-            (text.epoch_name(epoch), "" if epoch else "row--dim"),
+        kept = self._kept_of(epoch)
+        gone = kept is not None and not kept.present and bool(epoch)
+        cells: list[Cell] = [
+            (self._signs(epoch) + text.epoch_name(epoch), "" if epoch and not gone else "row--dim"),
             loss(self._losses.get(epoch)) if epoch else "",
-            (size(checkpoint.bytes) if checkpoint is not None else "", "row--dim"),
-            best + loss(held) if held is not None else "",
-        )
+            ((_("trash") if gone else size(checkpoint.bytes)) if checkpoint is not None else "", "row--dim"),
+        ]
+        cells += [loss(held) if held is not None else ""] if view.validation else []
+        if self._found is not None and any(row.likeness is not None for row in self._found.epochs):
+            cells.append(f"{kept.likeness:.0%}" if kept is not None and kept.likeness is not None else "")
+        return cells
+
+    def _best(self) -> int:
+        """The epoch that the hint names, 0 for none."""
+        finished = self._view.finished
+        return self._found.best if self._found is not None else finished.best if finished is not None else 0
+
+    def _signs(self, epoch: int) -> str:
+        kept = self._kept_of(epoch)
+        published = "↑" if kept is not None and kept.published else ""
+        return published + ("*" if epoch and epoch == self._best() else "")
 
     def _show_pictures(self) -> None:
         at = self._list.current or 0
@@ -177,8 +231,13 @@ class ResultsSection(Section, inherit_bindings=False):
             facts.append(Fact("", size(checkpoint.bytes)))
             facts.append(Fact(_("step"), str(checkpoint.step)))
             facts.append(Fact("sha256", checkpoint.sha256[:12]))
-        if view.finished is not None and epoch and view.finished.best == epoch:
-            facts.append(Fact("*", _("hint: lowest held-out loss")))
+        if epoch and epoch == self._best():
+            facts.append(Fact("*", self._hint()))
+        kept = self._kept_of(epoch or 0)
+        if kept is not None and kept.published:
+            facts.append(Fact("↑", _("published: {place}").format(place=plain(kept.published[-1]))))
+        if self._found is not None and self._found.overtrained and (epoch or 0) >= self._found.overtrained:
+            facts.append(Fact("!", _("too much: worse than before"), "warn"))
         preview = view.previews.get(epoch or 0, {})
         picture = preview.get(sorted(preview)[self._column]) if self._column < len(preview) else None
         if picture is not None:
@@ -187,13 +246,19 @@ class ResultsSection(Section, inherit_bindings=False):
         line.tell([first] if epoch is not None else [])
         self.query_one("#results-facts", FactLine).tell(facts)
 
+    def _hint(self) -> str:
+        """Why the epoch with the star has it."""
+        hints = self._found.hints if self._found is not None else []
+        return _("hint: {why}").format(why=plain(told(hints[0])[0])) if hints else _("hint: lowest held-out loss")
+
     def _path(self) -> Path | None:
         checkpoint = self._view.epochs.get(self.epoch or 0)
         return Path(self._row.dir, checkpoint.path) if checkpoint is not None and self._row is not None else None
 
     def hints(self) -> list[tuple[str, str]]:
-        names = _HINTS if self.run_shown else ()
-        return hints_of([keys.find(name) for name in (*names, "app.help", "app.palette", "app.leave")])
+        if self.run_shown:
+            return super().hints()
+        return hints_of([keys.find(name) for name in ("app.help", "app.palette", "app.leave")])
 
     # -- walking ----------------------------------------------------------------------------------------------
 
@@ -217,7 +282,7 @@ class ResultsSection(Section, inherit_bindings=False):
         self._switch(-1)
 
     def _switch(self, by: int) -> None:
-        runs = [row.id for row in self.bench.store.started()]
+        runs = [row.id for row in self._runs()]
         if self.run_shown not in runs:
             return
         to = runs.index(self.run_shown) + by
@@ -256,6 +321,7 @@ class ResultsSection(Section, inherit_bindings=False):
         self._show_pictures()
 
 
-def _columns(*, held_out: bool) -> tuple[Column, ...]:
+def _columns(*, held_out: bool, seen: bool = False) -> tuple[Column, ...]:
     columns = (Column(_("Epoch")), Column(_("Loss"), 6, right=True), Column(_("Size"), 9, right=True, shown_from=28))
-    return (*columns, Column(_("Held out"), 8, right=True, shown_from=28)) if held_out else columns
+    columns += (Column(_("Held out"), 8, right=True, shown_from=28),) if held_out else ()
+    return (*columns, Column(_("Likeness"), 8, right=True, shown_from=28)) if seen else columns
