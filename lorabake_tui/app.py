@@ -25,6 +25,7 @@ from lorabake_tui.client import ClientError, EngineClient, State
 from lorabake_tui.draft import Draft
 from lorabake_tui.i18n import _
 from lorabake_tui.opened import OpenedDataset
+from lorabake_tui.outside import Outside
 from lorabake_tui.screens.section import Section
 from lorabake_tui.store import Store
 from lorabake_tui.theme import THEME
@@ -75,6 +76,7 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         self.pushed: Signal[Push] = Signal(self, "pushed")
         self.changed: Signal[None] = Signal(self, "changed")
         self.store = Store()
+        self.outside = Outside(self._to_terminal)
         self.opened = OpenedDataset()
         self.draft = Draft()
         self.catalogue = Catalogue(self.engine.call, self.draft)
@@ -100,7 +102,12 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
             return
 
     async def on_unmount(self) -> None:
+        self.outside.close()
         await self.engine.close()
+
+    def _to_terminal(self, sequence: str) -> None:
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
 
     # -- the engine -------------------------------------------------------------------------------------------
 
@@ -130,8 +137,10 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
 
     async def _subscribe(self) -> None:
         rows = await self.call("runs.subscribe")
+        self.outside.settings = await self.call("tell.get") or self.outside.settings
         if rows is not None:
             self.store.set_runs(rows)
+            self.outside.runs(self.store.runs)
         self.changed.publish(None)
         await self.call("device.subscribe")
         path = self._first_dataset or self.opened.path
@@ -162,6 +171,7 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
     def _take_push(self, push: Push) -> None:
         self.store.push(push)
         if isinstance(push, RunsChanged):
+            self.outside.runs(self.store.runs)
             self.changed.publish(None)
         self.pushed.publish(push)
 

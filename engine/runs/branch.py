@@ -25,13 +25,13 @@ _TRIES = 5
 """A live bake may replace a state while it is copied."""
 
 
-class _Progress(msgspec.Struct):
+class _Progress(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     closed: int = 0
     changes: list[tuning.Change] = []
 
 
-class _Generation(msgspec.Struct):
+class _Generation(msgspec.Struct, frozen=True):
     progress: _Progress = _Progress()
 
 

@@ -17,6 +17,7 @@ from lorabake_tui.commands.app import has_terminal, open_app
 from lorabake_tui.commands.exits import OK
 from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, set_parameters, standing
 from lorabake_tui.commands.session import converse, print_json
+from lorabake_tui.commands.steer import add_start
 from lorabake_tui.commands.text import pairs
 from lorabake_tui.i18n import _
 
@@ -31,6 +32,7 @@ def _bake_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Copy each finished epoch into this folder."))
     parser.add_argument("--detach", action="store_true", help=_("Do not follow; print the run's identifier."))
+    add_start(parser)
     parser.add_argument("--kind", default="bake", choices=("bake", "fake"), help=argparse.SUPPRESS)
 
 
@@ -44,6 +46,8 @@ def _bake(args: argparse.Namespace) -> int:
         name=args.name,
         out=absolute(args.out),
         kind=args.kind,
+        when=args.when,
+        retries=args.retries,
     )
 
     async def chosen(client: EngineClient) -> Submit:

@@ -1,11 +1,11 @@
-"""`lorabake queue list | move | hold | start | cancel`: the jobs that wait for their turn."""
+"""`lorabake queue list | move | hold | start | cancel | plan | retry | duplicate`: the jobs that wait."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from engine.protocol.messages import MoveParams, RunParams
+from engine.protocol.messages import Branch, MoveParams, RunParams, ScheduleParams
 from engine.protocol.records import LIVE_STATES, WAITING_STATES, RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
@@ -17,7 +17,7 @@ from lorabake_tui.widgets.plain import plain
 if TYPE_CHECKING:
     from lorabake_tui.client import EngineClient
 
-_ACTIONS = ("list", "move", "hold", "start", "cancel")
+_ACTIONS = ("list", "move", "hold", "start", "cancel", "plan", "retry", "duplicate")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", default="", metavar=_("RUN"), help=_("The job; not for list."))
     parser.add_argument(
         "--by", type=int, default=-1, metavar=_("PLACES"), help=_("How far to move; negative is towards the front.")
+    )
+    parser.add_argument(
+        "--when",
+        default=None,
+        metavar=_("TIME"),
+        help=_("For plan: 22:30, +2h, 22:00-07:00, with ` pause` to stand still outside of them; '' for at once."),
+    )
+    parser.add_argument(
+        "--retries",
+        type=int,
+        default=None,
+        metavar=_("TIMES"),
+        help=_("For plan: how often a worker that dies is replaced."),
     )
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
@@ -41,6 +54,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.action == "move":
         wanted = MoveParams(run=args.run, by=args.by)
         return fetch("queue.move", wanted, lambda row: _say(_moved(row)), as_json=args.json)
+    if args.action == "plan":
+        planned = ScheduleParams(run=args.run, when=args.when, retries=args.retries)
+        return fetch("queue.plan", planned, lambda row: _say(_planned(row)), as_json=args.json)
+    if args.action == "duplicate":
+        return fetch("runs.branch", Branch(run=args.run), lambda row: _say(_moved(row)), as_json=args.json)
+    if args.action == "retry":
+        return act("runs.resume", RunParams(run=args.run), _TOLD["start"], as_json=args.json)
     return act(f"queue.{args.action}", RunParams(run=args.run), _TOLD[args.action], as_json=args.json)
 
 
@@ -64,6 +84,13 @@ def _moved(row: RunRow) -> str:
     return _("{name} is at place {place} of the queue.").format(name=row.name or row.id, place=row.position)
 
 
+def _planned(row: RunRow) -> str:
+    when = row.when or _("at once")
+    return _("{name} starts {when}; a worker that dies is replaced {n} times.").format(
+        name=row.name or row.id, when=when, n=row.retries
+    )
+
+
 def _say(text: str) -> int:
     print(plain(text))
     return OK
@@ -78,5 +105,9 @@ _TOLD = {
 }
 
 COMMANDS = {
-    "queue": Spec(_arguments, _run, "lorabake queue list\nlorabake queue move 3f2a --by -2"),
+    "queue": Spec(
+        _arguments,
+        _run,
+        "lorabake queue list\nlorabake queue move 3f2a --by -2\nlorabake queue plan 3f2a --when 22:00-07:00",
+    ),
 }

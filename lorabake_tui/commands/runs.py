@@ -41,7 +41,9 @@ def show_runs(rows: list[RunRow]) -> int:
     if not rows:
         print(_("There are no runs yet. `lorabake demo` makes one."))
         return OK
+    timed = any(row.starts is not None or row.when for row in rows)
     head = [_("id"), _("name"), _("state"), _("epoch"), _("step"), _("time left"), _("begun")]
+    head += [_("starts"), _("ends")] if timed else []
     body = [
         [
             row.id,
@@ -51,11 +53,16 @@ def show_runs(rows: list[RunRow]) -> int:
             f"{row.step}/{row.steps}" if row.steps else "",
             duration(row.eta_s) if row.eta_s is not None and row.state in LIVE_STATES else "",
             time.strftime("%Y-%m-%d %H:%M", time.localtime(row.created)),
+            *([row.when or _clock(row.starts), _clock(row.ends)] if timed else []),
         ]
         for row in rows
     ]
     print("\n".join(table(head, body, right=(3, 4, 5))))
     return OK
+
+
+def _clock(moment: float | None) -> str:
+    return time.strftime("%m-%d %H:%M", time.localtime(moment)) if moment is not None else ""
 
 
 def _watch(args: argparse.Namespace) -> int:

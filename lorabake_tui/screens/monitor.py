@@ -9,12 +9,13 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.protocol.control import Action
-from engine.protocol.messages import ControlParams, RunParams
+from engine.protocol.messages import RunParams, WatchParams
 from engine.protocol.records import RunRow
 from lorabake_tui import keys
 from lorabake_tui.i18n import _
 from lorabake_tui.screens import monitor_text as text
 from lorabake_tui.screens.monitor_curves import Curves
+from lorabake_tui.screens.monitor_steering import Steering
 from lorabake_tui.screens.section import Section, hints_of
 from lorabake_tui.screens.watching import Watching
 from lorabake_tui.store import RunView, shown_state
@@ -42,7 +43,7 @@ _ENDED_HINTS = ("monitor.pictures", "monitor.log", "monitor.previous_run", "moni
 _NO_RUN = ("app.params", "app.dataset", "app.help")
 
 
-class MonitorSection(Section, inherit_bindings=False):
+class MonitorSection(Steering, Section, inherit_bindings=False):
     """Shows the run that lives, else the newest; once a run was chosen it stays on that one."""
 
     SECTION = "monitor"
@@ -59,6 +60,7 @@ class MonitorSection(Section, inherit_bindings=False):
         self._noticed = ("", "")
         self._hinted = ""
         self._replaying = False
+        self._beside = ""
         self._curves = Curves()
         self._watching = Watching(self)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
@@ -128,6 +130,7 @@ class MonitorSection(Section, inherit_bindings=False):
             return
         if row.id != self.run_shown:
             self.run_shown, self._asked, self._painted, self._logged = row.id, None, (), (-1, "")
+            self._curves.at = None
             self._draw_curves()
         self._watching.follow(row.id)
         self._tick()
@@ -224,8 +227,10 @@ class MonitorSection(Section, inherit_bindings=False):
     def _draw_curves(self) -> None:
         """Once a second, and at once after a key."""
         if self.run_shown and self.is_current and not self._replaying:
-            self._curve_frame.set_title(self._curves.title())
-            self._chart.draw(self._curves.plot(self.view, self._chart.size.width))
+            view, beside = self.view, self.bench.store.row(self._beside)
+            other = (beside.name or beside.id, self.bench.store.view(beside.id)) if beside is not None else None
+            self._curve_frame.set_title(self._curves.title(view))
+            self._chart.draw(self._curves.plot(view, self._chart.size.width, other))
 
     def hints(self) -> list[tuple[str, str]]:
         state = self.state if self.run_shown else ""
@@ -241,42 +246,9 @@ class MonitorSection(Section, inherit_bindings=False):
 
     # -- steering ---------------------------------------------------------------------------------------------
 
-    def _ask(self, action: Action) -> None:
-        if self.run_shown:
-            self.run_worker(self._send(action), exit_on_error=False, group="steer")
-
-    async def _send(self, action: Action) -> None:
-        self._asked = action, self.view.seq
+    def asked(self, action: Action | None) -> None:
+        self._asked = (action, self.view.seq) if action is not None else None
         self._tick()
-        if await self.call("runs.control", ControlParams(run=self.run_shown, action=action)) is None:
-            self._asked = None
-            self._tick()
-
-    def action_pause(self) -> None:
-        self._ask("pause")
-
-    def action_resume(self) -> None:
-        if self.state == "paused":
-            self._ask("resume")
-        elif self.run_shown:
-            self.run_worker(self._resume(), exit_on_error=False, group="steer")
-
-    async def _resume(self) -> None:
-        self._chosen = self.run_shown
-        method = "queue.start" if self.state == "held" else "runs.resume"
-        await self.call(method, RunParams(run=self.run_shown))
-
-    def action_stop(self) -> None:
-        self._ask("stop")
-
-    def action_stop_now(self) -> None:
-        self._ask("stop_now")
-
-    def action_save_now(self) -> None:
-        self._ask("save_now")
-
-    def action_preview_now(self) -> None:
-        self._ask("preview_now")
 
     def action_previous_run(self) -> None:
         self._switch(1)
@@ -300,6 +272,45 @@ class MonitorSection(Section, inherit_bindings=False):
 
     def action_zoom(self) -> None:
         self._curves.next_zoom()
+        self._draw_curves()
+
+    def action_step_back(self) -> None:
+        self._read(self._curves.walk(self.view, -1))
+
+    def action_step_forward(self) -> None:
+        self._read(self._curves.walk(self.view, 1))
+
+    def action_epoch_back(self) -> None:
+        self._read(self._curves.walk_epoch(self.view, -1))
+
+    def action_epoch_forward(self) -> None:
+        self._read(self._curves.walk_epoch(self.view, 1))
+
+    def action_newest(self) -> None:
+        self._curves.at = None
+        self._draw_curves()
+
+    def _read(self, moved: bool) -> None:
+        if moved:
+            self._draw_curves()
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_compare(self) -> None:
+        from lorabake_tui.dialogs.picker import Option, Picker
+
+        rows = [row for row in self.bench.store.started() if row.id != self.run_shown and row.step]
+        if self._beside:
+            self._beside = ""
+        elif not rows:
+            self.bench.tell(_("There is no other run to compare with."))
+        else:
+            options = [Option(row.id, row.name or row.id, states.told(row.state)) for row in rows]
+            self._beside = await self.app.push_screen_wait(Picker(_("Compare with"), options)) or ""
+        if self._beside:
+            seq = self.bench.store.fold(self._beside).seq
+            await self.call("runs.watch", WatchParams(run=self._beside, seq=seq))
+            for gone in self.bench.store.take_dropped():
+                await self.call("runs.unwatch", RunParams(run=gone))
         self._draw_curves()
 
     def action_log(self) -> None:

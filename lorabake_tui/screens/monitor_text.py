@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.events import (
     Ack,
+    Changed,
     Checkpoint,
     Error,
     Event,
@@ -36,6 +37,7 @@ ASKED = {
     "resume": N_("resume asked …"),
     "save_now": N_("save asked …"),
     "preview_now": N_("previews asked …"),
+    "set": N_("change asked …"),
 }
 ACCEPTED = {
     "stop": N_("stop accepted: finishing the step, then saving …"),
@@ -44,14 +46,16 @@ ACCEPTED = {
     "resume": N_("going on …"),
     "save_now": N_("save accepted: finishing the step …"),
     "preview_now": N_("previews accepted: finishing the step …"),
+    "set": N_("change accepted: finishing the step …"),
 }
 DONE = {
     "stop": N_("stopped and saved"),
     "stop_now": N_("stopped"),
-    "pause": N_("paused, the state is saved"),
+    "pause": N_("paused: the state is saved, its memory is free"),
     "resume": N_("resumed"),
     "save_now": N_("state saved"),
     "preview_now": N_("previews drawn"),
+    "set": N_("changed, and saved with the state"),
 }
 IGNORED = {
     "stop": N_("nothing to stop"),
@@ -60,6 +64,7 @@ IGNORED = {
     "resume": N_("it was not paused"),
     "save_now": N_("nothing to save now"),
     "preview_now": N_("no previews can be drawn now"),
+    "set": N_("that cannot be changed any more"),
 }
 _ACKS = {"accepted": ACCEPTED, "done": DONE, "ignored": IGNORED}
 _ACK_SECONDS = 8.0
@@ -142,6 +147,8 @@ def plan_facts(row: RunRow | None, view: RunView) -> list[Fact]:
         facts.append(Fact(_("on"), " ".join(part for part in (plan.device, plan.precision) if part), tone))
     if plan.batch:
         facts.append(Fact(_("batch"), str(plan.batch)))
+    if row is not None and row.parent:
+        facts.append(Fact(_("branch of"), row.parent))
     if plan.trainable_parameters:
         facts.append(Fact("", _("{n} M parameters").format(n=f"{plan.trainable_parameters / 1e6:.1f}")))
     return facts
@@ -193,6 +200,8 @@ def notice(state: str, row: RunRow | None, view: RunView, asked: str, now: float
         return _("Cancelled before it began; {key} queues it again.").format(key=_key("monitor.resume")), "dim"
     if state == "held":
         return _("Held; {key} lets it go.").format(key=_key("monitor.resume")), "warn"
+    if state == "scheduled" and row is not None:
+        return _("Starts by itself: {when}.").format(when=row.when), "dim"
     if state == "queued" and row is not None:
         return _("Waiting in the queue, place {place}.").format(place=row.position), "dim"
     ack = view.ack
@@ -251,6 +260,9 @@ def _words(event: Event) -> str:
             return _("paused after step {step}").format(step=event.step)
         case Resumed():
             return _("going on from step {step}").format(step=event.step)
+        case Changed():
+            values = ", ".join(f"{name} = {value:g}" for name, value in event.values.items())
+            return _("from step {step} on: {values}").format(step=event.step + 1, values=values)
         case Ack():
             return ack_text(event)
         case Finished():

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 
-from engine.protocol.messages import ControlParams, MoveParams, RunParams
+from engine.protocol.messages import Branch, ControlParams, MoveParams, RunParams, ScheduleParams
 from engine.protocol.records import LIVE_STATES, WAITING_STATES, RunRow
 from lorabake_tui import keys
 from lorabake_tui.i18n import _, told
@@ -51,6 +51,8 @@ class QueueSection(Section, inherit_bindings=False):
                     Column(_("Epoch"), 7, right=True),
                     Column(_("Loss"), 6, right=True, shown_from=96),
                     Column(_("Left"), 8, right=True),
+                    Column(_("Starts"), 11, right=True, shown_from=110),
+                    Column(_("Ends"), 11, right=True, shown_from=100),
                     Column(_("Created"), 11, right=True, shown_from=76),
                 ],
                 id="queue-list",
@@ -118,6 +120,8 @@ class QueueSection(Section, inherit_bindings=False):
             f"{row.epoch}/{row.epochs}" if row.epochs else "",
             loss(row.loss) if row.loss is not None else "",
             duration(row.eta_s) if row.eta_s is not None and row.state in LIVE_STATES else "" if over else ABSENT,
+            moment(row.starts) if row.starts is not None and row.state in WAITING_STATES else "",
+            moment(row.ends) if row.ends is not None and row.state not in ("done", "failed", "stopped") else "",
             (moment(row.created), "row--dim"),
         )
 
@@ -142,8 +146,8 @@ class QueueSection(Section, inherit_bindings=False):
             names = ["list.select"]
             if row.state == "held":
                 names += ["queue.start", "queue.cancel", "queue.move_up", "queue.move_down"]
-            elif row.state == "queued":
-                names += ["queue.hold", "queue.cancel", "queue.move_up", "queue.move_down"]
+            elif row.state in ("queued", "scheduled"):
+                names += ["queue.hold", "queue.cancel", "queue.when", "queue.move_up", "queue.move_down"]
             elif row.resumable or row.state == "paused":
                 names += ["queue.resume"]
         hints = hints_of([keys.find(name) for name in names])
@@ -181,18 +185,18 @@ class QueueSection(Section, inherit_bindings=False):
             self.bench.tell(_("{name} is over already.").format(name=name))
 
     def action_hold(self) -> None:
-        self._on_waiting("queue.hold", "queued")
+        self._on_waiting("queue.hold", "queued", "scheduled")
 
     def action_start(self) -> None:
         self._on_waiting("queue.start", "held")
 
-    def _on_waiting(self, method: str, state: str) -> None:
+    def _on_waiting(self, method: str, *these: str) -> None:
         row = self._row
         if row is None:
             return
-        if row.state == state:
+        if row.state in these:
             self._do(method, RunParams(run=row.id))
-        elif state == "held":
+        elif "held" in these:
             self.bench.tell(_("{name} is not held.").format(name=row.name or row.id))
         else:
             self.bench.tell(_("Only a waiting job can be held."))
@@ -211,6 +215,47 @@ class QueueSection(Section, inherit_bindings=False):
             self._do("queue.move", MoveParams(run=row.id, by=by))
         else:
             self.bench.tell(_("Only a waiting job can be moved."))
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_when(self) -> None:
+        row = self._row
+        if row is None or row.state not in WAITING_STATES:
+            self.bench.tell(_("Only a waiting job can be given a time."))
+            return
+        from lorabake_tui.dialogs.prompt import Prompt
+
+        note = _("22:30 · 2026-11-23 22:30 · +2h · 22:00-07:00 · 22:00-07:00 pause · empty: at once")
+        text = await self.app.push_screen_wait(Prompt(_("Start when"), row.when, note=note))
+        if text is not None:
+            self._do("queue.plan", ScheduleParams(run=row.id, when=text))
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_retries(self) -> None:
+        row = self._row
+        if row is None or row.state not in WAITING_STATES:
+            self.bench.tell(_("Only a waiting job can be given retries."))
+            return
+        from lorabake_tui.dialogs.prompt import Prompt
+
+        note = _("How often a worker that dies is replaced, from the last state on; 0 for never.")
+        wrong = _("A whole number from 0 to 99.")
+
+        def check(text: str) -> str:
+            return "" if text.strip().isdecimal() and len(text.strip()) < 3 else wrong
+
+        text = await self.app.push_screen_wait(Prompt(_("Retries"), str(row.retries), note=note, check=check))
+        if text is not None:
+            self._do("queue.plan", ScheduleParams(run=row.id, retries=int(text)))
+
+    def action_duplicate(self) -> None:
+        row = self._row
+        if row is None:
+            return
+        if row.kind in ("bake", "fake"):
+            told = _("{name} is queued once more.").format(name=row.name or row.id)
+            self._do("runs.branch", Branch(run=row.id), told)
+        else:
+            self.bench.tell(_("Only bakes can be queued again like this."))
 
     def action_resume(self) -> None:
         row = self._row
@@ -247,7 +292,8 @@ def _why(row: RunRow) -> Fact:
     key = keys.find("queue.start").key, keys.find("queue.resume").key
     words = {
         "held": _("Held; {start} lets it go.").format(start=key[0]),
-        "queued": _("Waits for its turn, place {place}.").format(place=row.position),
+        "queued": _("Waits for its turn, place {place}.").format(place=row.position) + _times(row),
+        "scheduled": _("Starts by itself: {when}.").format(when=row.when) + _times(row),
         "paused": _("Stands still after step {step}; {resume} lets it go on.").format(step=row.step, resume=key[1]),
         "stopped": _("Stopped after step {step}; {resume} goes on from there.").format(step=row.step, resume=key[1]),
         "cancelled": _("Cancelled; {resume} puts it back into the queue.").format(resume=key[1]),
@@ -260,6 +306,14 @@ def _why(row: RunRow) -> Fact:
     return Fact("", words.get(row.state) or states.told(row.state), look.tone)
 
 
+def _times(row: RunRow) -> str:
+    """When a waiting job is expected to begin and end."""
+    if row.starts is None:
+        return ""
+    begins = " " + _("About {start}").format(start=moment(row.starts))
+    return begins + (_(" to {end}.").format(end=moment(row.ends)) if row.ends is not None else ".")
+
+
 def _what(row: RunRow, room: int) -> list[Fact]:
     """Step, dataset, base, folder; paths get `room` cells each."""
     facts = []
@@ -269,5 +323,11 @@ def _what(row: RunRow, room: int) -> list[Fact]:
         facts.append(Fact(_("dataset"), shortened(row.dataset, room)))
     if row.base:
         facts.append(Fact(_("base"), row.base))
+    if row.device:
+        facts.append(Fact(_("on"), row.device))
+    if row.retries:
+        facts.append(Fact(_("retries"), str(row.retries)))
+    if row.parent:
+        facts.append(Fact(_("branch of"), row.parent))
     facts.append(Fact(_("folder"), shortened(row.dir, room)))
     return facts

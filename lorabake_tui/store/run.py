@@ -13,6 +13,7 @@ import msgspec
 
 from engine.protocol.events import (
     Ack,
+    Changed,
     Checkpoint,
     Error,
     Event,
@@ -71,7 +72,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     epochs: Mapping[int, Checkpoint] = {}
     saved: Checkpoint | None = None
     log: tuple[LogLine, ...] = ()
-    marks: tuple[Paused | Resumed, ...] = ()
+    marks: tuple[Paused | Resumed | Changed, ...] = ()
     ack: Ack | None = None
     tagged: Tagged | None = None
     error: Error | None = None
@@ -128,7 +129,7 @@ class RunFold:
         self._validation: list[Validation] = []
         self._previews: dict[int, dict[int, Preview]] = {}
         self._epochs: dict[int, Checkpoint] = {}
-        self._marks: list[Paused | Resumed] = []
+        self._marks: list[Paused | Resumed | Changed] = []
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._step = self._epoch = 0
         self._last: Step | None = None
@@ -147,6 +148,7 @@ class RunFold:
             Error: self._on_error,
             Paused: self._on_paused,
             Resumed: self._on_resumed,
+            Changed: self._on_changed,
             Ack: self._on_ack,
             Finished: self._on_finished,
         }
@@ -266,6 +268,10 @@ class RunFold:
         self._validation = [point for point in self._validation if point.step <= event.step]
         self._step = event.step
         self._epoch = event.epoch or self._epoch
+        self._marks.append(event)
+        self._note("info", event)
+
+    def _on_changed(self, event: Changed) -> None:
         self._marks.append(event)
         self._note("info", event)
 

@@ -27,7 +27,7 @@ Point = tuple[float, float]
 Cell = tuple[str, int]
 """A character and its colour, an entry of the 256-colour palette."""
 
-GRID, AXIS, LABEL = 236, 240, 245
+GRID, AXIS, LABEL, CURSOR = 236, 240, 245, 252
 
 
 class Curve(NamedTuple):
@@ -40,7 +40,8 @@ class Curve(NamedTuple):
 
 
 class Plot(NamedTuple):
-    """What a chart shows. `span` is the range of x; `marks` are (x, label) on the x axis, with a faint upright line."""
+    """What a chart shows. `span` is the range of x; `marks` are (x, label) on the x axis, with a faint upright line;
+    `cursor` is an x with a bright one."""
 
     curves: Sequence[Curve]
     span: tuple[float, float] = (0.0, 1.0)
@@ -48,6 +49,7 @@ class Plot(NamedTuple):
     axis: str = ""
     log: bool = False
     note: str = ""
+    cursor: float | None = None
 
 
 class Chart(Widget, can_focus=False, inherit_bindings=False):
@@ -115,6 +117,8 @@ def render(plot: Plot, width: int, height: int) -> list[Strip]:
     marks = _fitting_marks(plot.marks, across, columns)
     _uprights(grid, [column for column, _label in marks], columns)
     _dots(grid, plot, ticks, across, rows)
+    if plot.cursor is not None and plot.span[0] <= plot.cursor <= plot.span[1]:
+        _upright(grid, across(plot.cursor))
     lines = [_legend(plot.curves, width)] if legend else []
     labels = {ticks.row(value, rows): label for value, label in ticks.labels}
     for row, cells in enumerate(grid):
@@ -206,6 +210,12 @@ def _uprights(grid: list[list[Cell]], places: Sequence[int], columns: int) -> No
         for column in places:
             if 0 < column < columns and row[column][0] in " ⠀":
                 row[column] = ("┊", GRID)
+
+
+def _upright(grid: list[list[Cell]], column: int) -> None:
+    for row in grid:
+        if row[column][0] in " ⠀┊":
+            row[column] = ("│", CURSOR)
 
 
 def _dots(grid: list[list[Cell]], plot: Plot, ticks: Ticks, across: Callable[[float], int], rows: int) -> None:

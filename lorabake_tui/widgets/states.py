@@ -21,6 +21,7 @@ class Look(NamedTuple):
 STATES: dict[str, Look] = {
     "held": Look("◌", N_("held"), "warn"),
     "queued": Look("○", N_("queued"), "dim"),
+    "scheduled": Look("◷", N_("scheduled"), "dim"),
     "starting": Look("◔", N_("starting"), "good"),
     "running": Look("●", N_("running"), "good"),
     "paused": Look("‖", N_("paused"), "warn"),
@@ -49,7 +50,7 @@ PHASES: dict[str, str] = {
 KINDS = (N_("bake"), N_("tag"), N_("test"))
 """Kinds of jobs that a person starts, to be translated."""
 
-GOING = frozenset({"queued", "held", "starting", "running", "paused", "stopping"})
+GOING = frozenset({"queued", "held", "scheduled", "starting", "running", "paused", "stopping"})
 """States of a run that may still bring something."""
 GOES_ON = frozenset({"held", "stopped", "failed", "cancelled"})
 """States that `resume` leads out of, besides paused."""

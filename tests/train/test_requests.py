@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from engine.protocol.control import ControlReader, send
 from engine.protocol.events import Ack, Checkpoint, Event, Finished, Paused, Preview, Progress, Resumed, Step
 from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
+from engine.runs.parking import Parked, wait
 from engine.train.control import Control, Stopped
 from tests.engine_processes import Home, until
 from tests.train.conftest import Kitchen, at_step, losses
@@ -22,41 +22,69 @@ def acks(found: list[Event], action: str) -> list[str]:
     return [e.state for e in found if isinstance(e, Ack) and e.action == action]
 
 
-def test_pause_holds_until_resume(kitchen: Kitchen) -> None:
+def test_a_pause_ends_the_boot_and_the_next_one_goes_on_exactly(kitchen: Kitchen) -> None:
     run, straight = kitchen.submit("run"), kitchen.submit("straight")
     expected = losses(kitchen.bake(straight))
-    order: list[str] = []
-
-    def hook(folder: RunFolder, event: Event) -> None:
-        at_three(folder, event)
-        order.append(event.__struct_config__.tag)
-        if isinstance(event, Paused):
-            threading.Timer(0.3, send, (folder.control, "resume")).start()
-
-    at_three = at_step(3, "pause")
-    found = kitchen.bake(run, hook)
-    assert losses(found) == expected
-    assert acks(found, "pause") == acks(found, "resume") == ["accepted", "done"]
-    assert order.index("paused") < order.index("resumed")
-    paused, resumed = (next(e for e in found if isinstance(e, kind)) for kind in (Paused, Resumed))
-    assert paused.step == resumed.step
-    assert not any(isinstance(e, Step) and paused.seq < e.seq < resumed.seq for e in found)
+    with pytest.raises(Parked):
+        kitchen.bake(run, at_step(3, "pause"))
+    found = kitchen.events(run)
+    assert acks(found, "pause") == ["accepted", "done"]
+    paused = next(e for e in found if isinstance(e, Paused))
     assert any(isinstance(e, Checkpoint) and e.kind == "state" and e.seq < paused.seq for e in found)
+    assert not any(isinstance(e, Step | Finished) and e.seq > paused.seq for e in found)
+    found = kitchen.bake(run)
+    assert losses(found) == expected
+    assert next(e for e in found if isinstance(e, Resumed)).step == paused.step
 
 
 def test_stop_while_paused(kitchen: Kitchen) -> None:
     run = kitchen.submit("run")
-    at_two = at_step(2, "pause")
+    with pytest.raises(Parked):
+        kitchen.bake(run, at_step(2, "pause"))
+    journal = JournalWriter(run.journal, run.id)
+    control = ControlReader(run.control, from_end=True)
+    for action in ("preview_now", "save_now", "stop"):
+        send(run.control, action)  # type: ignore[arg-type]
+    assert wait(run, journal, control) is None
+    journal.close()
+    found = kitchen.events(run)
+    assert isinstance(found[-1], Finished)
+    assert (found[-1].reason, found[-1].step) == ("stopped", max(losses(found)))
+    assert acks(found, "stop") == acks(found, "save_now") == ["accepted", "done"]
+    assert acks(found, "preview_now") == ["ignored"]
 
-    def hook(folder: RunFolder, event: Event) -> None:
-        at_two(folder, event)
-        if isinstance(event, Paused):
+
+def test_what_is_changed_under_way_stands_after_a_resume(kitchen: Kitchen) -> None:
+    runs = [kitchen.submit(name, epochs=2) for name in ("run", "straight")]
+    values = {"unet_lr": 1e-3, "epochs": 3.0}
+
+    def change(folder: RunFolder, event: Event) -> None:
+        if isinstance(event, Step) and event.step == 2 and not folder.control.exists():
+            send(folder.control, "set", values)
+
+    def change_and_stop(folder: RunFolder, event: Event) -> None:
+        change(folder, event)
+        if isinstance(event, events.Changed):
             send(folder.control, "stop")
 
-    found = kitchen.bake(run, hook)
+    straight = kitchen.bake(runs[1], change)
+    kitchen.bake(runs[0], change_and_stop)
+    found = kitchen.bake(runs[0])
+    changed = next(e for e in found if isinstance(e, events.Changed))
+    assert changed.values == {"unet_lr": 1e-3, "epochs": 3}
+    assert acks(found, "set") == ["accepted", "done"]
+    assert losses(found) == losses(straight)
     assert isinstance(found[-1], Finished)
-    assert found[-1].reason == "stopped"
-    assert acks(found, "stop") == ["accepted", "done"]
+    assert (found[-1].reason, found[-1].epoch) == ("done", 3)
+    rates = {e.step: e.lr["unet"] for e in found if isinstance(e, Step)}
+    assert rates[changed.step + 1] < rates[changed.step] / 5
+    mine, theirs = (run.lora_file(3, "tiny").read_bytes() for run in runs)
+    assert _weights(mine) == _weights(theirs)
+
+
+def _weights(data: bytes) -> bytes:
+    """A safetensors file without its header, which names the moment of its making."""
+    return data[8 + int.from_bytes(data[:8], "little") :]
 
 
 def test_preview_now_draws_the_weights_as_they_are(kitchen: Kitchen) -> None:
