@@ -143,6 +143,7 @@ def _work(run: RunFolder, journal: JournalWriter, control: Controls) -> int:
             _kind(job)(run, job, journal, control)
             if job.kind == "bake":
                 _learn(run)
+                _judge(run)
             return 0
         except EngineError as error:
             return _fail(run, journal, error.info)
@@ -190,6 +191,13 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
 
         return tagging.tag
     raise EngineError("kind_not_built", kind=job.kind)
+
+
+def _judge(run: RunFolder) -> None:
+    """Let a tagger look at the previews; the bake is over by now, and whole without it."""
+    from engine.judge import try_to_judge
+
+    try_to_judge(run)
 
 
 def _learn(run: RunFolder) -> None:

@@ -32,6 +32,9 @@ class Setting:
 Note = Callable[[dict[str, str]], tuple[str, bool]]
 """The values → a sentence on what they will do, and whether they cannot be used."""
 
+_TAIL = 44
+"""So many characters of a value are seen while one writes at its end."""
+
 ANYTHING = "*"
 """As `Setting.typed`: every printable character."""
 
@@ -73,6 +76,9 @@ class Settings(Box[dict[str, str]]):
         value = self._values[one.id]
         label = next((label for known, label in one.options if known == value), value)
         typing = "▏" if self._typing == one.id else ""
+        if typing:
+            # What is being written stays in view.
+            label = label[-_TAIL:]
         here = row == self.query_one(RowList).cursor
         shown = f"‹ {label} ›" if here and len(one.options) > 1 and not typing else f"  {label}{typing}"
         cells: tuple[Cell, Cell] = ((one.label, "row--dim"), (shown, "" if value else "row--dim"))
