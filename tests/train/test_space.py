@@ -88,6 +88,22 @@ def test_who_will_not_wait_may_stop_and_resume_later(kitchen: Kitchen) -> None:
     assert resumed[-1] == first.step, "the state saved before there was no room"
 
 
+def _own_mounts(libc: ctypes.CDLL) -> bool:
+    """A mount namespace for this process alone; False where the system gives none."""
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(_NEWNS | (_NEWUSER if user else 0)):
+        return False
+    if user:
+        # Somebody unknown in the new user namespace could own no file on the new disk.
+        try:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        except OSError:
+            return False
+    return True
+
+
 def on_a_small_disk(kitchen: Kitchen, size: int, work: Callable[[Path], None]) -> None:
     """Do `work` with a disk of `size` bytes mounted on the home, in a process and a mount namespace of its own."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -97,7 +113,7 @@ def on_a_small_disk(kitchen: Kitchen, size: int, work: Callable[[Path], None]) -
     if pid == 0:
         status = 1
         try:
-            if libc.unshare(_NEWNS | (_NEWUSER if os.geteuid() else 0)):
+            if not _own_mounts(libc):
                 os._exit(77)
             libc.mount(b"none", b"/", None, 0x4000 | 0x40000, None)  # MS_REC | MS_PRIVATE: not for others to see
             if libc.mount(b"tmpfs", str(home).encode(), b"tmpfs", 0, f"size={size}".encode()):
