@@ -9,13 +9,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from engine.lora.header import Cut, fitted
 from engine.lora.inject import Network
+from engine.lora.packing import packed
 from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write
 from engine.protocol.params import SavePrecision
@@ -52,7 +52,7 @@ def save(path: Path, network: Network, metadata: dict[str, str], precision: Save
     for module in network.modules:
         tensors[f"{module.target.key}.alpha"] = torch.tensor(module.target.alpha, dtype=dtype)
     kept, cut = fitted(metadata, ((name, tensor.shape) for name, tensor in tensors.items()))
-    data = safetensors.torch.save(tensors, kept | hashes(tensors, kept))
+    data = packed(tensors, kept | hashes(tensors, kept))
     atomic_write(path, data)
     return SavedFile(len(data), hashlib.sha256(data).hexdigest(), cut)
 
@@ -70,7 +70,7 @@ def hashes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> dict[str, st
     of 64 KiB from 1 MiB on. `modelspec.hash_sha256` is the first of them in that block's spelling.
     """
     kept = {key: value for key, value in metadata.items() if key.startswith("ss_")}
-    data = safetensors.torch.save(tensors, kept)
+    data = packed(tensors, kept)
     start = 8 + int.from_bytes(data[:8], "little")
     digest = hashlib.sha256(memoryview(data)[start:]).hexdigest()
     return {

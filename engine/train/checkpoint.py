@@ -12,6 +12,7 @@ import msgspec
 import safetensors.torch
 from torch import Tensor
 
+from engine.lora.packing import packed
 from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write, make_private_dir
 from engine.runs.tuning import Change
@@ -108,7 +109,7 @@ def _read(folder: Path, manifest: Path) -> State:
 
 
 def _pack(tensors: dict[str, Tensor]) -> bytes:
-    return safetensors.torch.save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+    return packed({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
 
 
 def _drop_before(folder: Path, serial: int) -> None:

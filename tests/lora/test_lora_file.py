@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors import safe_open
 from torch import Tensor
@@ -17,6 +18,7 @@ from engine.dataset.scan import scan
 from engine.lora import kohya
 from engine.lora.inject import Network, inject
 from engine.lora.metadata import Moment, Origin, metadata
+from engine.lora.packing import packed
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel
 from engine.protocol.errors import EngineError
@@ -232,3 +234,12 @@ def test_the_file_in_the_precision_asked_for(base: Path, tmp_path: Path, precisi
         tensors = [handle.get_tensor(name) for name in handle.keys()]  # noqa: SIM118
     assert {tensor.dtype for tensor in tensors} == {wanted}
     assert all(torch.isfinite(tensor).all() for tensor in tensors)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool])
+def test_bytes_are_those_of_safetensors_own_function(dtype: torch.dtype) -> None:
+    shapes = ((3, 4), (), (0, 2), (1, 2, 1, 1))
+    tensors = {f"{i}.weight": torch.ones(shape).to(dtype) for i, shape in enumerate(shapes)}
+    tensors["a"] = torch.arange(5.0)
+    assert packed(tensors, {"about": "猫"}) == safetensors.torch.save(tensors, {"about": "猫"})
+    assert packed(tensors) == safetensors.torch.save(tensors)
