@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.handlers import Context
 from engine.handlers.opened import absolute
-from engine.home import runs_dir
+from engine.home import home, runs_dir
 from engine.protocol.errors import EngineError
 from engine.protocol.found import TagTable
 from engine.protocol.messages import DatasetRows, Empty, PathParams, PictureParams, SetCaption, SetRepeat
@@ -85,10 +85,10 @@ def dataset_set_repeat(context: Context, params: SetRepeat) -> DatasetPage:
 
 
 def picture(context: Context, params: PictureParams) -> Picture:
-    """A picture of an opened dataset, or of a run; from nowhere else."""
+    """A picture of an opened dataset, of a run, or of a test; from nowhere else."""
     from engine.dataset.pixels import picture as drawn
 
     root = absolute(params.root)
-    if not context.datasets.contains(root) and root.parent != runs_dir():
+    if not context.datasets.contains(root) and root.parent not in (runs_dir(), home() / "tests"):
         raise EngineError("path_outside", path=root, root=runs_dir())
     return drawn(root, params.file, params.width, params.height, params.encoding)

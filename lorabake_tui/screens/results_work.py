@@ -114,7 +114,7 @@ class ResultsWork(_Owner):
             except ClientError as failure:
                 self.bench.tell_error(failure.info)
         where = done.url or done.files[-1]
-        self.bench.tell(_("Published: {path}").format(path=where) + f"\n{_('hash')} {done.hash[:12]}")
+        self.bench.tell(_("Published: {path}").format(path=where) + f" · {_('hash')} {done.hash[:12]}")
         self.look_again()
 
     # -- again ------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class ResultsWork(_Owner):
                 return
         done: Pruned | None = await self.bench.call("results.prune", asked)
         if done is not None:
-            self.bench.tell("\n".join(prune_lines(done)))
+            self.bench.tell(" · ".join(prune_lines(done)))
             self.look_again()
 
     # -- beside another ---------------------------------------------------------------------------------------
