@@ -59,7 +59,9 @@ class TagTeller:
         return F.cross_entropy(self.head(states[row, position]), tag) if len(row) else states.sum() * 0
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """A residual block of two 3×3 convolutions with group norms."""
+
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, width, 3, stride, 1)
@@ -69,6 +71,7 @@ class _Block(nn.Module):
         self.skip = nn.Conv2d(channels, width, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, width, H / stride, W / stride] of [N, channels, H, W]."""
         inner = F.silu(self.first_norm(self.first(x)))
         return F.silu(self.skip(x) + self.second_norm(self.second(inner)))
 
@@ -78,7 +81,7 @@ class LatentJudge(nn.Module):
 
     def __init__(self, tags: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(_Block(4, 48), _Block(48, 96, 2), _Block(96, 96), _Block(96, 144, 2))
+        self.body = nn.Sequential(Block(4, 48), Block(48, 96, 2), Block(96, 96), Block(96, 144, 2))
         self.head = nn.Linear(144 * 16, tags)
         self.drop = nn.Dropout(0.3)
 
