@@ -15,6 +15,7 @@ DATASET: tuple[Action, ...] = (
         N_("Remove"),
         N_("Move the marked images, or the one under the cursor, to the dataset's trash; u brings them back."),
     ),
+    Action("dataset.trash", "D", N_("Trash"), N_("See how much lies in the dataset's trash, and empty it.")),
     Action("dataset.undo", "u", N_("Undo"), N_("Take back the last change of the dataset."), footer=7),
     Action("dataset.edit", "e", N_("Caption"), N_("Edit the caption of the image under the cursor."), footer=1),
     Action("dataset.editor", "E", N_("Editor"), N_("Edit the caption in $EDITOR.")),
@@ -67,6 +68,12 @@ DATASET: tuple[Action, ...] = (
         N_("Filter"),
         N_("Show only images whose name or caption holds these words; `tag:x` asks for the whole tag x."),
         footer=6,
+    ),
+    Action(
+        "dataset.filters",
+        "ctrl+r",
+        N_("Filters"),
+        N_("Choose a filter that was saved or used before, or save the one that is set."),
     ),
     Action("dataset.sort", "s", N_("Sort"), N_("Sort by name, size, bucket, repeat, tags or findings.")),
     Action(

@@ -20,6 +20,7 @@ from engine.protocol.datasets import (
     ImagesParams,
     MirrorParams,
     SplitParams,
+    TrashReport,
     UndoParams,
     UndoReport,
 )
@@ -81,6 +82,20 @@ def dataset_history(_: Context, params: PathParams) -> list[Change]:
     from engine.dataset.undo import history
 
     return history(absolute(params.path))[:_NAMED]
+
+
+def dataset_trash(_: Context, params: PathParams) -> TrashReport:
+    """What lies in the trash of a dataset; nothing is changed."""
+    from engine.dataset.trash import look
+
+    return look(absolute(params.path))
+
+
+def dataset_empty_trash(_: Context, params: PathParams) -> TrashReport:
+    """Throw away what lies in the trash of a dataset."""
+    from engine.dataset.trash import empty
+
+    return empty(absolute(params.path))
 
 
 def dataset_mirror(context: Context, params: MirrorParams) -> ChangeReport:

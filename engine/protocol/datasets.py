@@ -21,6 +21,21 @@ CROP_SIZES: dict[str, tuple[str, ...]] = {
 }
 """Family of a base model → the usual sizes to crop to."""
 
+_OWN_SIDE = {"sd15": 512, "sdxl": 1024}
+
+
+def crop_sizes(family: str, resolution: int = 0) -> tuple[str, ...]:
+    """The usual sizes of a family, in proportion where the bake has another resolution than the family's (the
+    embedded base: 64 × 96, 64 × 64, 96 × 64); those of SD 1.5 for a family that is not known."""
+    known = family if family in CROP_SIZES else "sd15"
+    share = (resolution or _OWN_SIDE[known]) / _OWN_SIDE[known]
+
+    def scaled(size: str) -> str:
+        return "x".join(str(max(16, round(int(side) * share / 8) * 8)) for side in size.split("x"))
+
+    return tuple(scaled(size) for size in CROP_SIZES[known])
+
+
 DEFAULT_LIMIT = 1000
 """Images a dataset takes by default; more is a question, not an error in the files."""
 
@@ -106,6 +121,15 @@ class UndoReport(Record, frozen=True):
     images: int
     left: int
     failed: list[Finding] = []
+
+
+class TrashReport(Record, frozen=True):
+    """`files` of `bytes` in all lie in a dataset's trash; `rounds` of changes can be taken back only while they do."""
+
+    path: str
+    files: int
+    bytes: int
+    rounds: int
 
 
 class MarkParams(msgspec.Struct, frozen=True, kw_only=True):

@@ -317,6 +317,20 @@ class MoveParams(msgspec.Struct, frozen=True, kw_only=True):
     by: int
 
 
+class BoardParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Write TensorBoard's event files of a run into the folder `out` ("": tensorboard/ in the run's own)."""
+
+    run: str
+    out: str = ""
+
+
+class BoardReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Where they are, and how many numbers and pictures they hold."""
+
+    out: str
+    entries: int
+
+
 class ScheduleParams(msgspec.Struct, frozen=True, kw_only=True):
     """Say when a waiting job may start ("" at once), or how often its worker is replaced; None leaves it as it is."""
 
@@ -367,6 +381,8 @@ METHODS: dict[str, Method] = {
     "dataset.remove": Method(datasets.ImagesParams, datasets.ChangeReport),
     "dataset.undo": Method(datasets.UndoParams, datasets.UndoReport),
     "dataset.history": Method(PathParams, list[datasets.Change]),
+    "dataset.trash": Method(PathParams, datasets.TrashReport),
+    "dataset.empty_trash": Method(PathParams, datasets.TrashReport),
     "dataset.mark": Method(datasets.MarkParams, datasets.RowsReport),
     "dataset.repeat": Method(datasets.RepeatParams, datasets.RowsReport),
     "dataset.flip": Method(datasets.FlipParams, datasets.RowsReport),
@@ -419,6 +435,7 @@ METHODS: dict[str, Method] = {
     "queue.move": Method(MoveParams, RunRow),
     "queue.plan": Method(ScheduleParams, RunRow),
     "runs.branch": Method(Branch, RunRow),
+    "runs.tensorboard": Method(BoardParams, BoardReport),
     "tell.get": Method(Empty, TellSettings),
     "tell.set": Method(TellSettings, TellSettings),
     "tell.test": Method(Empty, TellReport),

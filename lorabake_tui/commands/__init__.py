@@ -61,6 +61,7 @@ TABLE: dict[str, Command] = {
     "preview": Command("steer", GROUPS[2], N_("Draw the previews of a bake after this step.")),
     "change": Command("steer", GROUPS[2], N_("Change learning rates or epochs of a bake under way.")),
     "branch": Command("steer", GROUPS[2], N_("Begin a new bake from an epoch or the state of an old one.")),
+    "tensorboard": Command("steer", GROUPS[2], N_("Write a run's numbers and previews for TensorBoard.")),
     "tell": Command("tell", GROUPS[2], N_("Say who hears that a bake ended, failed or stalled.")),
     "queue": Command("queue", GROUPS[2], N_("List, move, hold, start, time, repeat or cancel jobs.")),
     "results": Command("results", GROUPS[3], N_("Tell the epochs of a run, their figures and its parameters.")),

@@ -20,6 +20,7 @@ from engine.protocol.datasets import (
     MirrorParams,
     SheetParams,
     SplitParams,
+    TrashReport,
     UndoParams,
 )
 from engine.protocol.messages import PathParams
@@ -28,7 +29,7 @@ from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
 from lorabake_tui.commands.options import absolute
 from lorabake_tui.commands.progress import ProgressLine
 from lorabake_tui.commands.session import converse, print_json
-from lorabake_tui.commands.text import paint, table
+from lorabake_tui.commands.text import paint, size, table
 from lorabake_tui.i18n import N_, _, ngettext
 from lorabake_tui.widgets.plain import plain
 
@@ -247,6 +248,37 @@ def _undo(args: argparse.Namespace) -> int:
     return _talk(args, work)
 
 
+def _trash_arguments(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    parser.add_argument(
+        "--empty", action="store_true", help=_("Throw away what is in it, for good; without this it is only looked at.")
+    )
+    _json(parser)
+
+
+def _trash(args: argparse.Namespace) -> int:
+    path = absolute(args.folder)
+
+    async def work(client: EngineClient, line: ProgressLine) -> int:
+        method = "dataset.empty_trash" if args.empty else "dataset.trash"
+        report: TrashReport = await client.call(method, PathParams(path=path))
+        line.clear()
+        held = ngettext("{count} file, {size}", "{count} files, {size}", report.files)
+        shown = held.format(count=report.files, size=size(report.bytes))
+        if args.empty:
+            shown = _("Thrown away: {what}.").format(what=shown)
+        elif report.rounds:
+            rounds = ngettext(
+                "{count} change can be taken back only while they are there; --empty throws them away.",
+                "{count} changes can be taken back only while they are there; --empty throws them away.",
+                report.rounds,
+            )
+            shown += ". " + rounds.format(count=report.rounds)
+        return _tell(report, [shown], args, failed=False)
+
+    return _talk(args, work)
+
+
 def _sheet_arguments(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
     found.add_choice(parser)
@@ -275,5 +307,6 @@ COMMANDS = {
     "mirror": Spec(_mirror_arguments, _mirror, "lorabake mirror ~/datasets/mira --views on"),
     "split": Spec(_split_arguments, _split, "lorabake split ~/datasets/mira --size 512x512 --repeat 2"),
     "undo": Spec(_undo_arguments, _undo, "lorabake undo ~/datasets/mira"),
+    "trash": Spec(_trash_arguments, _trash, "lorabake trash ~/datasets/mira"),
     "sheet": Spec(_sheet_arguments, _sheet, "lorabake sheet ~/datasets/mira --out sheet.png"),
 }

@@ -11,14 +11,15 @@ from lorabake_tui.widgets.plain import plain
 
 
 class Confirm(Box[bool]):
-    """Returns True for yes (y or Enter), None otherwise."""
+    """Returns True for yes (y, or Enter unless `grave`), None otherwise."""
 
     BINDINGS = [*keys.bindings("dialog"), *keys.bindings("confirm")]
     HINTS = ("confirm.yes", "dialog.cancel")
 
-    def __init__(self, title: str, question: str) -> None:
+    def __init__(self, title: str, question: str, *, grave: bool = False) -> None:
         super().__init__(title)
         self._question = question
+        self._grave = grave
 
     def body(self) -> ComposeResult:
         yield Static("\n".join(plain(line) for line in self._question.split("\n")), markup=False)
@@ -27,4 +28,5 @@ class Confirm(Box[bool]):
         self.dismiss(True)
 
     def action_accept(self) -> None:
-        self.dismiss(True)
+        if not self._grave:
+            self.dismiss(True)

@@ -52,9 +52,9 @@ class _Into(Settings):
             self.dismiss({**self._values, "into": os.path.expanduser(self._values.get("into", self._into))})
 
 
-def crop(scopes: Scopes, family: str, face_model: str, size: str) -> Settings:
-    """Which images to crop to what shape, around what."""
-    sizes = CROP_SIZES.get(family, CROP_SIZES["sd15"])
+def crop(scopes: Scopes, sizes: Sequence[str], face_model: str, size: str) -> Settings:
+    """Which images to crop to what shape (of the base first, then the usual ones of others), around what."""
+    sizes = list(dict.fromkeys([*sizes, *CROP_SIZES["sd15"], *CROP_SIZES["sdxl"]]))
     labels = [(one, one.replace("x", " × ")) for one in sizes]
     faces = [
         ("", _("nothing: what stands out")),
@@ -101,9 +101,8 @@ def enlarged(rows: Sequence[ImageRow], size: tuple[int, int]) -> str:
     return told + ". " + many.format(count=len(blurred), factor=max(blurred))
 
 
-def split(scopes: Scopes, family: str) -> Settings:
+def split(scopes: Scopes, sizes: Sequence[str]) -> Settings:
     """Which images become several files, and how."""
-    sizes = CROP_SIZES.get(family, CROP_SIZES["sd15"])
     rows = [
         Setting("scope", _("Images"), [(id, label) for id, label, _rows in scopes]),
         Setting(

@@ -15,14 +15,14 @@ from engine.protocol.records import ImageRow
 from lorabake_tui import keys
 from lorabake_tui.i18n import _
 from lorabake_tui.screens import dataset_text as text
-from lorabake_tui.screens.dataset_files import DatasetFiles
+from lorabake_tui.screens.dataset_filter import DatasetFilter
 from lorabake_tui.screens.dataset_work import Caption
 from lorabake_tui.widgets.ask import AskLine
 from lorabake_tui.widgets.plain import plain, restore
 from lorabake_tui.widgets.rows import RowList
 
 
-class DatasetSection(DatasetFiles, inherit_bindings=False):
+class DatasetSection(DatasetFilter, inherit_bindings=False):
     """Browse a folder of images, mend, crop and weigh them."""
 
     SECTION = "dataset"
@@ -42,7 +42,7 @@ class DatasetSection(DatasetFiles, inherit_bindings=False):
     @on(AskLine.Changed)
     def _asked_changed(self, event: AskLine.Changed) -> None:
         if event.topic == "filter":
-            self.set_filter(event.text)
+            self.filter_typed(event.text)
 
     @on(AskLine.Dropped)
     def _asked_dropped(self, event: AskLine.Dropped) -> None:
@@ -56,6 +56,8 @@ class DatasetSection(DatasetFiles, inherit_bindings=False):
         self._focus_view()
         self.refresh_hints()
         match event.topic:
+            case "filter":
+                self.keep_filter(event.text)
             case "caption":
                 self._save_caption(event.text)
             case "repeat":
@@ -66,7 +68,7 @@ class DatasetSection(DatasetFiles, inherit_bindings=False):
                 self._save_letter(event.text.strip())
 
     def action_filter(self) -> None:
-        self._ask("filter", _("Filter"), self._filter, note=_("words, or tag:x"))
+        self.ask_filter()
 
     # -- opening ----------------------------------------------------------------------------------------------
 

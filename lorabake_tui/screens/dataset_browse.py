@@ -26,6 +26,7 @@ from lorabake_tui.store.order import ORDERS, Order
 from lorabake_tui.widgets.ask import AskLine
 from lorabake_tui.widgets.boxed import BoxedPicture, Part
 from lorabake_tui.widgets.empty import Empty
+from lorabake_tui.widgets.filter_line import FilterLine
 from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.page import Page
 from lorabake_tui.widgets.picture import Item, PictureSource
@@ -65,7 +66,7 @@ class DatasetBrowse(Section, inherit_bindings=False):
                     yield TagLine()
                 with Frame(id="wrong", title=_("Findings")):
                     yield Page(id="wrong-page", clipped=True)
-        yield AskLine()
+        yield FilterLine()
 
     def on_mount(self) -> None:
         self.query_one(Thumbs).display = False
@@ -215,8 +216,10 @@ class DatasetBrowse(Section, inherit_bindings=False):
         return _("The caption is empty. e writes one.")
 
     def hints(self) -> list[tuple[str, str]]:
-        if self.query_one(AskLine).asking:
-            return hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
+        if (line := self.query_one(AskLine)).asking:
+            ending = hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
+            helped = [*hints_of([keys.find("dialog.complete")]), ("↑", _("Earlier"))]
+            return [ending[0], *helped, ending[1]] if line.topic == FilterLine.TOPIC else ending
         if not self.bench.opened.path:
             names = ("dataset.open", "dataset.add", "dataset.open_sample", "app.help", "app.palette", "app.leave")
             return hints_of([keys.find(name) for name in names])
@@ -271,15 +274,14 @@ class DatasetBrowse(Section, inherit_bindings=False):
         if opened is not self._opened or wanted != self._filter:
             return
         if found.error is not None:
-            self.query_one(AskLine).say(told(found.error)[0], wrong=True)
+            self.say_broken(told(found.error)[0])
             return
         self._fits = found.rows()
         self._show_rows()
 
-    def show_tag(self, tag: str) -> None:
-        """Show only the images that carry a tag."""
-        quoted = tag.replace('"', "")
-        self.set_filter(f'tag:"{quoted}"' if " " in tag else f"tag:{tag}")
+    def say_broken(self, why: str) -> None:
+        """What is wrong with the filter that is typed."""
+        self.query_one(AskLine).say(why, wrong=True)
 
     @work(exit_on_error=False)
     async def action_sort(self) -> None:

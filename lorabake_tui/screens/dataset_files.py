@@ -19,6 +19,7 @@ from engine.protocol.datasets import (
     SheetParams,
     SheetReport,
     SplitParams,
+    crop_sizes,
 )
 from engine.protocol.messages import CropParams
 from engine.protocol.records import CropReport, ImageRow
@@ -64,6 +65,12 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
         rows = next(rows for id, _label, rows in self._scopes() if id == scope)
         return [] if len(rows) == len(self._opened.rows) else [row.name for row in rows]
 
+    @property
+    def _sizes(self) -> Sequence[str]:
+        """The usual sizes to crop to for the bake that is being prepared."""
+        draft = self.bench.draft
+        return crop_sizes(draft.family, draft.value("resolution"))
+
     # -- crops ------------------------------------------------------------------------------------------------
 
     @work(exit_on_error=False, group="dialog")
@@ -72,8 +79,8 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
 
         if not self._opened.rows:
             return
-        family = self.bench.draft.family
-        answer = await self.app.push_screen_wait(forms.crop(self._scopes(), family, self._face_model, self._crop_size))
+        sheet = forms.crop(self._scopes(), self._sizes, self._face_model, self._crop_size)
+        answer = await self.app.push_screen_wait(sheet)
         if answer is None:
             return
         self._crop_size, self._face_model = answer["size"], answer["face_model"].strip()
@@ -108,7 +115,7 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
         if not rows:
             self.bench.tell(_("No image shown is cropped; c crops."))
             return
-        review = CropReview(self._opened.path, rows, self.bench.draft.family, self._face_model, self._current_row())
+        review = CropReview(self._opened.path, rows, self._sizes, self._face_model, self._current_row())
         changed = await self.app.push_screen_wait(review)
         for _row in changed or []:
             self.changed(1)
@@ -123,7 +130,7 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
 
         if not self._opened.rows:
             return
-        answer = await self.app.push_screen_wait(forms.split(self._scopes(), self.bench.draft.family))
+        answer = await self.app.push_screen_wait(forms.split(self._scopes(), self._sizes))
         if answer is None:
             return
         path, names = self._opened.path, self._names(answer["scope"])

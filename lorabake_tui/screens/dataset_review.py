@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.timer import Timer
 
-from engine.protocol.datasets import CROP_SIZES, CropChoices, RowsReport, SetCrop, SuggestParams
+from engine.protocol.datasets import CropChoices, RowsReport, SetCrop, SuggestParams
 from engine.protocol.records import ImageRow
 from lorabake_tui import keys
 from lorabake_tui.client import ClientError
@@ -71,12 +71,12 @@ class CropReview(ModalScreen[list[ImageRow]], inherit_bindings=False):
     """
 
     def __init__(
-        self, path: str, rows: Sequence[ImageRow], family: str, face_model: str, here: ImageRow | None
+        self, path: str, rows: Sequence[ImageRow], sizes: Sequence[str], face_model: str, here: ImageRow | None
     ) -> None:
         super().__init__()
         self._path, self._face_model = path, face_model
         self._rows = list(rows)
-        self._sizes = [_size(text) for text in CROP_SIZES.get(family, CROP_SIZES["sd15"])]
+        self._sizes = [_size(text) for text in sizes]
         usual = next((row.crop.size for row in rows if row.crop is not None), self._sizes[0])
         self._parts = [cropping.of_row(row, usual) for row in rows]
         self._before = list(self._parts)

@@ -46,6 +46,13 @@ KINDS = {
     "reg_similar": N_("alike in reg"),
     "bucket_small": N_("small bucket"),
     "crop_void": N_("crop void"),
+    "crop_enlarged": N_("crop enlarges"),
+    "crop_cuts_face": N_("cuts a face"),
+    "crop_family": N_("foreign size"),
+    "flip_asymmetry": N_("not to mirror"),
+    "path_outside": N_("outside"),
+    "dataset_unreadable": N_("unreadable folder"),
+    "sidecar_unreadable": N_("broken notes"),
 }
 """Code → a word or two for a list; the sentence stands beside the picture."""
 

@@ -18,16 +18,18 @@ from engine.protocol.datasets import (
     ChangeReport,
     ImagesParams,
     PlanParams,
+    TrashReport,
     UndoParams,
     UndoReport,
 )
-from engine.protocol.messages import CheckParams, FindingsParams, FixParams, Progress, Push, SetCaption
+from engine.protocol.messages import CheckParams, FindingsParams, FixParams, PathParams, Progress, Push, SetCaption
 from engine.protocol.records import CheckReport, Finding, FixReport, ImageRow
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import N_, _
 from lorabake_tui.screens import dataset_text as text
 from lorabake_tui.screens.dataset_browse import DatasetBrowse
 from lorabake_tui.store.findings import Findings
+from lorabake_tui.widgets.units import size
 
 REST_SECONDS = 0.6
 """After the last change; a person who types is not disturbed by a check."""
@@ -352,6 +354,28 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         )
         self._tell_failed(report.failed)
         self.bench.reload_dataset()
+
+    @work(exit_on_error=False, group="dialog")
+    async def action_trash(self) -> None:
+        from lorabake_tui.dialogs.confirm import Confirm
+
+        asked = PathParams(path=self._opened.path)
+        held: TrashReport | None = await self.call("dataset.trash", asked) if asked.path else None
+        if held is None:
+            return
+        if not held.files:
+            self.bench.tell(_("The trash of this dataset is empty."))
+            return
+        one, many = N_("{count} file, {path}, lies in the trash."), N_("{count} files, {path}, lie in the trash.")
+        question = [
+            text.counted_words(one, many, held.files, size(held.bytes)),
+            _("Empty it for good? {count} changes could no longer be taken back.").format(count=held.rounds),
+        ]
+        title = _("Trash of {name}").format(name=self._opened.name)
+        if await self.app.push_screen_wait(Confirm(title, "\n".join(question), grave=True)):
+            gone: TrashReport | None = await self.call("dataset.empty_trash", asked)
+            if gone is not None:
+                self.bench.tell(_("The trash is empty; {size} are free.").format(size=size(gone.bytes)))
 
     async def _write_back(self, last: Caption) -> None:
         asked = SetCaption(path=last.path, image=last.image, caption=last.before or "", expected=last.after)

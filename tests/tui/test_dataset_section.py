@@ -207,3 +207,43 @@ async def test_bake_leads_to_the_parameters(app: App, sample_dataset: Path, unti
     async with app(dataset=sample_dataset) as pilot:
         await pilot.press("b")
         await until(pilot, lambda: pilot.app.current_mode == "params")
+
+
+async def test_a_filter_is_completed_remembered_and_saved(app: App, sample_dataset: Path, until: Until) -> None:
+    from lorabake_tui.dialogs.picker import Picker
+    from lorabake_tui.widgets.filter_line import FilterLine
+
+    async with app(dataset=sample_dataset) as pilot:
+        line = pilot.app.screen.query_one(FilterLine)
+        section = pilot.app.screen
+        await pilot.press("slash", *"tag:mir")
+        await until(pilot, lambda: section._offer is not None)
+        await pilot.press("tab")
+        await until(pilot, lambda: line.text == "tag:mira")
+        await pilot.press("enter")
+        await until(pilot, lambda: section._used == ["tag:mira"])
+        await pilot.press("escape", "slash", "up")
+        await until(pilot, lambda: line.text == "tag:mira")
+        await pilot.press("enter", "ctrl+r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Picker))
+        await pilot.press("enter")
+        await until(pilot, lambda: type(pilot.app.screen).__name__ == "Prompt")
+        await pilot.press(*"mine", "enter")
+        await until(pilot, lambda: '"mine"' in (sample_dataset / ".lorabake" / "filters.json").read_text())
+
+
+async def test_the_trash_is_emptied_only_by_a_plain_yes(app: App, sample_dataset: Path, until: Until) -> None:
+    from lorabake_tui.dialogs.confirm import Confirm
+
+    trash = sample_dataset / ".lorabake" / "trash"
+    async with app(dataset=sample_dataset) as pilot:
+        count = len(pilot.app.opened.rows)
+        await pilot.press("d")
+        await until(pilot, lambda: len(pilot.app.opened.rows) == count - 1)
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(pilot.app.screen, Confirm))
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, Confirm)
+        assert trash.exists()
+        await pilot.press("y")
+        await until(pilot, lambda: not trash.exists())
