@@ -142,8 +142,7 @@ def _work(run: RunFolder, journal: JournalWriter, control: Controls) -> int:
             _check_manifest(run)
             _kind(job)(run, job, journal, control)
             if job.kind == "bake":
-                _learn(run)
-                _judge(run)
+                _afterwards(run)
             return 0
         except EngineError as error:
             return _fail(run, journal, error.info)
@@ -191,6 +190,15 @@ def _kind(job: Job) -> Callable[[RunFolder, Job, JournalWriter, ControlReader], 
 
         return tagging.tag
     raise EngineError("kind_not_built", kind=job.kind)
+
+
+def _afterwards(run: RunFolder) -> None:
+    """What is nice to have of a bake that is over and whole: a fault here is for the log alone."""
+    for thing in (_learn, _judge):
+        try:
+            thing(run)
+        except Exception as error:
+            traceback.print_exception(error)
 
 
 def _judge(run: RunFolder) -> None:
