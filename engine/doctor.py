@@ -18,7 +18,7 @@ from engine.home import home
 from engine.protocol.errors import EngineError
 from engine.protocol.records import Check, DoctorReport
 from engine.runs.queue import live_runs
-from engine.telemetry import Telemetry
+from engine.telemetry import Telemetry, strangers
 
 SYSTEMD = Path("/run/systemd/system")
 """There when systemd runs this machine."""
@@ -40,6 +40,9 @@ def examine(telemetry: Telemetry) -> DoctorReport:
         _gpu_users(telemetry),
         _demo(),
         _logout(),
+        _session(),
+        _init(),
+        _memory_disk(),
         _shm(),
     ]
     return DoctorReport(checks=[check for check in checks if check is not None])
@@ -103,13 +106,7 @@ def _gpu(telemetry: Telemetry) -> Check:
 def _gpu_users(telemetry: Telemetry) -> Check | None:
     if not telemetry.gpus():
         return None
-    mine = _workers()
-    # In a container the driver names processes by ids that mean nothing here; with a bake of ours they may be ours.
-    others = [
-        (gpu, pid, used)
-        for gpu, pid, used in telemetry.users()
-        if pid not in mine and not (mine and not Path(f"/proc/{pid}").exists())
-    ]
+    others = strangers(telemetry.users(), _workers())
     if not others:
         return Check(name="gpu users", state="ok", text="no other process computes on the GPU")
     text = ", ".join(f"process {pid} on GPU {gpu} ({used / _GIB:.1f} GiB)" for gpu, pid, used in others[:5])
@@ -149,6 +146,71 @@ def _logout() -> Check | None:
         text="systemd ends all processes of a user at logout",
         hint="Run `loginctl enable-linger` once, so that bakes go on.",
     )
+
+
+_READY_INITS = frozenset(
+    {"systemd", "init", "tini", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit", "launchd", "openrc-init"}
+)
+
+
+def _session() -> Check:
+    """What this terminal hangs on; a bake hangs on none of it."""
+    if os.environ.get("TMUX") or os.environ.get("STY"):
+        return Check(name="session", state="ok", text="within tmux or screen: the view survives a lost connection too")
+    if os.environ.get("SSH_CONNECTION"):
+        return Check(
+            name="session",
+            state="ok",
+            text="ssh: a lost connection ends the view, not the bake; `lorabake` shows it again",
+        )
+    return Check(name="session", state="ok", text="a local terminal: closing it ends the view, not the bake")
+
+
+def _init() -> Check | None:
+    """Whether process 1 buries what a detached process leaves behind."""
+    with contextlib.suppress(OSError):
+        name = Path("/proc/1/comm").read_text("utf-8").strip()
+        if name in _READY_INITS:
+            return Check(name="init", state="ok", text=f"process 1 is {name}")
+        text = f"process 1 is {name}, no init: bakes survive a closed terminal, and end when the container stops"
+        return Check(name="init", state="ok", text=f"{text}; they go on from their saved state")
+    return None
+
+
+def _memory_disk() -> Check | None:
+    """Folders that lie in memory: gone after a restart, and often small."""
+    with contextlib.suppress(EngineError, OSError):
+        folders = {str(home()): True, tempfile.gettempdir(): False}
+        for folder, ours in folders.items():
+            if _file_system(Path(folder)) not in ("tmpfs", "ramfs"):
+                continue
+            total = shutil.disk_usage(folder).total
+            if ours:
+                return Check(
+                    name="memory disk",
+                    state="warn",
+                    text=f"{folder} lies in memory ({total / _GIB:.1f} GiB): a restart takes every run with it",
+                    hint="Set LORABAKE_HOME to a folder on a disk.",
+                )
+            if total < _SMALL_SHM:
+                return Check(
+                    name="memory disk",
+                    state="warn",
+                    text=f"{folder} lies in memory and has only {total / _GIB:.2f} GiB",
+                    hint="Set TMPDIR to a folder on a disk before you unpack archives.",
+                )
+    return None
+
+
+def _file_system(folder: Path) -> str:
+    """The type of the file system that `folder` lies on; "" where that cannot be told."""
+    found, length = "", -1
+    for line in Path("/proc/mounts").read_text("utf-8", "replace").splitlines():
+        _device, where, kind, *_rest = line.split(" ")
+        point = where.encode().decode("unicode_escape", "replace")
+        if len(point) > length and (folder == Path(point) or Path(point) in folder.parents):
+            found, length = kind, len(point)
+    return found
 
 
 def _property(words: list[str], name: str) -> str:

@@ -8,7 +8,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from engine import home
 from engine.protocol.records import DeviceSample, Gpu
@@ -21,8 +25,9 @@ class Telemetry:
         self._nvml: Any = None
         self._looked = False
 
-    def sample(self) -> DeviceSample:
-        """The machine now; `cpu_percent` is since the previous sample (0 at the first)."""
+    def sample(self, mine: Callable[[], set[int]] = set) -> DeviceSample:
+        """The machine now; `cpu_percent` is since the previous sample (0 at the first). `mine` gives the process ids of
+        this home's workers, which are not others."""
         import psutil
 
         memory = psutil.virtual_memory()
@@ -32,8 +37,22 @@ class Telemetry:
             memory_used=memory.total - memory.available,
             memory_total=memory.total,
             disk_free=shutil.disk_usage(home.home()).free,
-            gpus=self.gpus(),
+            gpus=self._shared(self.gpus(), mine),
         )
+
+    def _shared(self, gpus: list[Gpu], mine: Callable[[], set[int]]) -> list[Gpu]:
+        """The GPUs with what others take of them."""
+        if not gpus:
+            return gpus
+        foreign = strangers(self.users(), mine())
+        return [
+            msgspec.structs.replace(
+                gpu,
+                others=sum(index == gpu.index for index, _pid, _used in foreign),
+                others_memory=sum(used for index, _pid, used in foreign if index == gpu.index),
+            )
+            for gpu in gpus
+        ]
 
     def gpus(self) -> list[Gpu]:
         """What the driver says of each GPU; [] without one. A fact that a card does not report stays 0."""
@@ -69,6 +88,15 @@ class Telemetry:
             except Exception:  # no library, no driver, no permission: all mean that nothing can be said of GPUs
                 self._nvml = None
         return self._nvml
+
+
+def strangers(users: list[tuple[int, int, int]], mine: set[int]) -> list[tuple[int, int, int]]:
+    """Those of `users` (gpu, process, bytes) that are not ours.
+
+    In a container the driver names processes by ids that mean nothing here; while a bake of ours is at work they may
+    be ours.
+    """
+    return [row for row in users if row[1] not in mine and not (mine and not Path(f"/proc/{row[1]}").exists())]
 
 
 def _gpu(nvml: Any, index: int) -> Gpu:

@@ -22,6 +22,7 @@ from engine.protocol.records import RunRow
 from engine.protocol.wire import MAX_LINE_BYTES
 from engine.runs import launch
 from engine.runs.folder import RunFolder
+from engine.runs.queue import live_runs
 from engine.runs.state import LockedRuns
 from engine.telemetry import Telemetry
 
@@ -162,7 +163,7 @@ class Follower:
                 self._tell(self._look_at_runs)
             if self._wants_devices and now >= device_at:
                 device_at = now + DEVICE_SECONDS
-                self._tell(lambda: self._send(DevicePush(sample=self._telemetry.sample())))
+                self._tell(lambda: self._send(DevicePush(sample=self._telemetry.sample(_workers))))
 
     def _tell(self, what: Callable[[], None]) -> None:
         try:
@@ -189,6 +190,10 @@ class Follower:
         if self._wants_runs and rows != self._rows:
             self._rows = rows
             self._send(RunsChanged(runs=rows))
+
+
+def _workers() -> set[int]:
+    return {pid for _run, pid in live_runs()}
 
 
 def _size(path: Path) -> int:

@@ -1,11 +1,23 @@
-"""The settings of telling, and a try of them."""
+"""What others hear and read of runs: the settings of telling, a try of them, TensorBoard's files."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from engine.handlers import Context
-from engine.protocol.messages import Empty
+from engine.protocol.messages import BoardParams, BoardReport, Empty
 from engine.protocol.telling import TellReport, TellSettings
 from engine.runs import telling
+from engine.runs.folder import find
+
+
+def runs_tensorboard(_: Context, params: BoardParams) -> BoardReport:
+    """A run's numbers and previews as event files."""
+    from engine.runs import board
+
+    run = find(params.run)
+    out = Path(params.out).expanduser().absolute() if params.out else run.path / "tensorboard"
+    return BoardReport(out=str(out), entries=board.write(run, out))
 
 
 def tell_get(_: Context, __: Empty) -> TellSettings:

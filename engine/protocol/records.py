@@ -401,7 +401,8 @@ class RunRow(Record, frozen=True):
 
 
 class Gpu(Record, frozen=True):
-    """One GPU as the driver reports it; memory in bytes, temperature in °C, power in W."""
+    """One GPU as the driver reports it; memory in bytes, temperature in °C, power in W. `others` processes that are
+    no bakes of this home compute on it, with `others_memory` bytes."""
 
     index: int
     name: str
@@ -410,6 +411,8 @@ class Gpu(Record, frozen=True):
     memory_total: int = 0
     temperature: int = 0
     power: float = 0.0
+    others: int = 0
+    others_memory: int = 0
 
 
 class DeviceSample(Record, frozen=True):

@@ -22,10 +22,11 @@ RUNS: dict[str, Sentence] = {
         "{name} cannot be changed in this bake: {reason}.", "What can be changed under way: {names}."
     ),
     "webhook_invalid": Sentence("{address} is no web address.", "Write one that begins with http:// or https://."),
-    "branch_no_epoch": Sentence("{run} has no file of epoch {epoch}.", "`lorabake runs` tells how far it came."),
-    "branch_no_state": Sentence(
-        "{run} has no saved state.", "Branch from an epoch, or ask it to save first."
+    "tensorboard_missing": Sentence(
+        "TensorBoard's files need tensorboardX, which is not installed.", "`pip install 'lorabake[tensorboard]'`."
     ),
+    "branch_no_epoch": Sentence("{run} has no file of epoch {epoch}.", "`lorabake runs` tells how far it came."),
+    "branch_no_state": Sentence("{run} has no saved state.", "Branch from an epoch, or ask it to save first."),
     "kind_not_built": Sentence("Jobs of kind {kind} are not built yet.", "Update LoRABake."),
     "run_finished": Sentence("{run} is already complete.", "Start a new bake."),
     "run_locked": Sentence("{run} is already held by process {pid}.", "Only one worker may work on a run."),

@@ -14,6 +14,7 @@ from engine.protocol.records import LIVE_STATES, WAITING_STATES, RunRow
 from lorabake_tui.client import ClientError, EngineClient
 from lorabake_tui.commands.exits import FAILED, INTERRUPTED, OK, complain
 from lorabake_tui.commands.lines import Lines, made
+from lorabake_tui.commands.panel import Panel, fits
 from lorabake_tui.commands.session import converse
 from lorabake_tui.commands.text import duration, steerable
 from lorabake_tui.i18n import _, ngettext, told
@@ -27,12 +28,16 @@ _OUTCOME_LOOKS = 10
 class Follower:
     """One run, watched: `run` a coroutine function that ends in `until_end`."""
 
-    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
-        """With `quiet` nothing of the run is printed but its failure."""
+    def __init__(self, *, as_json: bool, quiet: bool = False, inline: bool = False) -> None:
+        """With `quiet` nothing of the run is printed but its failure; `inline` draws ten lines in place of many, where
+        the terminal has room."""
         self._as_json = as_json
         self._json = as_json and not quiet
         self._pushes: asyncio.Queue[Push | None] = asyncio.Queue()
-        self._lines = None if as_json or quiet else Lines(live=steerable(sys.stdout))
+        live = steerable(sys.stdout)
+        self._lines: Lines | Panel | None = None
+        if not (as_json or quiet):
+            self._lines = Panel() if inline and live and fits() else Lines(live=live)
         self.row: RunRow | None = None
         self._fold = RunFold("")
         self._caught_up = False
@@ -50,6 +55,8 @@ class Follower:
     async def until_end(self, client: EngineClient, row: RunRow) -> int:
         """Print the run from its first event to its last; returns 0 done, 1 failed, 130 stopped or cancelled."""
         self.row = row
+        if isinstance(self._lines, Panel):
+            self._lines.name = row.name or row.id
         self._fold = RunFold(row.id)
         self._take_rows(await client.call("runs.subscribe"))
         watched: RunRow = await client.call("runs.watch", WatchParams(run=row.id))

@@ -157,6 +157,19 @@ class Lines:
         self._shown = True
 
 
+def progress_words(view: RunView) -> list[str]:
+    """The phase, and how far it is."""
+    progress = view.progress
+    words = [_(PHASES.get(view.phase, view.phase))]
+    return words + ([f"{progress.done}/{progress.total}"] if progress is not None and progress.total else [])
+
+
+def speed_words(view: RunView) -> list[str]:
+    """Steps, or images tagged, in a second."""
+    last = view.last
+    return [f"{last.it_s:.2f} it/s"] if last is not None and last.it_s is not None else _speed(view.progress)
+
+
 def _speed(progress: Progress | None) -> list[str]:
     if progress is None or progress.per_s is None:
         return []

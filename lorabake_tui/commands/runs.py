@@ -68,7 +68,7 @@ def _clock(moment: float | None) -> str:
 def _watch(args: argparse.Namespace) -> int:
     from lorabake_tui.commands.follow import Follower
 
-    follower = Follower(as_json=args.json)
+    follower = Follower(as_json=args.json, inline=True)
 
     async def work(client: EngineClient) -> int:
         return await follower.until_end(client, await _row(client, args.run))

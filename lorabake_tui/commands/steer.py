@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from engine.protocol.control import Action
-from engine.protocol.messages import Branch, ControlParams
+from engine.protocol.messages import BoardParams, BoardReport, Branch, ControlParams
 from engine.protocol.records import RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
@@ -112,9 +112,24 @@ def _branch(args: argparse.Namespace) -> int:
     return fetch("runs.branch", asked, show, as_json=args.json)
 
 
+def _board_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Where to; the run's own folder otherwise."))
+
+
+def _board(args: argparse.Namespace) -> int:
+    def show(report: BoardReport) -> int:
+        told = _("{n} numbers and pictures are in {folder}; `tensorboard --logdir` shows them.")
+        print(plain(told.format(n=report.entries, folder=report.out)))
+        return OK
+
+    return fetch("runs.tensorboard", BoardParams(run=args.run, out=absolute(args.out)), show, as_json=args.json)
+
+
 COMMANDS = {
     "save": Spec(add_run, _save, "lorabake save last"),
     "preview": Spec(add_run, _preview, "lorabake preview last"),
     "change": Spec(_change_arguments, _change, "lorabake change last --set unet_lr=5e-5 --set epochs=12"),
+    "tensorboard": Spec(_board_arguments, _board, "lorabake tensorboard last --out ~/board/mira"),
     "branch": Spec(_branch_arguments, _branch, "lorabake branch mira --epoch 6 --set unet_lr=5e-5"),
 }

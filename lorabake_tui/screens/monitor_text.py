@@ -164,6 +164,9 @@ def device_facts(sample: DeviceSample | None) -> list[Fact]:
         facts.append(Fact("", memory(gpu.memory_used, gpu.memory_total)))
         facts.append(Fact("", f"{gpu.temperature} °C"))
         facts.append(Fact("", f"{gpu.power:.0f} W"))
+        if gpu.others:
+            told = ngettext("{n} other process", "{n} other processes", gpu.others).format(n=gpu.others)
+            facts.append(Fact("", f"{told} ({size(gpu.others_memory)})", "warn"))
         facts.append(Fact("", gpu.name))
     if not sample.gpus:
         facts.append(Fact("", _("no GPU")))
