@@ -32,6 +32,14 @@ def bases(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
 
 
 @pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home and a dataset for all: each picture is encoded once per base."""
+    folder = tmp_path_factory.mktemp("presets")
+    tiny_dataset(folder / "dataset", images=2)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def loaded() -> dict[tuple[object, ...], DiffusionModel]:
     return {}
 
@@ -41,10 +49,10 @@ def test_a_preset_estimates_and_trains(
     name: str,
     bases: dict[str, Path],
     loaded: dict[tuple[object, ...], DiffusionModel],
-    tmp_path: Path,
+    shared: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("LORABAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LORABAKE_HOME", str(shared / "home"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
     def load_once(path: Path, **how: Any) -> DiffusionModel:
@@ -55,7 +63,7 @@ def test_a_preset_estimates_and_trains(
 
     monkeypatch.setattr("engine.train.setup.load_model", load_once)
     family = next(row.family for row in list_presets() if row.name == name)
-    kitchen = Kitchen(tmp_path / "home", bases[family], tiny_dataset(tmp_path / "dataset", images=2))
+    kitchen = Kitchen(shared / "home", bases[family], shared / "dataset")
     row = resolve(name, ModelRow(name="x", kind="base", family=family), 2)
     params = fields.build(row.params)
     asked = EstimateParams(dataset=str(kitchen.dataset), base=str(kitchen.base), params=row.params | SMALL)
@@ -63,7 +71,7 @@ def test_a_preset_estimates_and_trains(
     assert (found.optimizer_steps, found.image_views) == (2, 2)
     assert found.seconds
     assert found.memory_bytes
-    run = kitchen.submit("run", **{n: getattr(params, n) for n in fields.fields()} | SMALL)
+    run = kitchen.submit(name, **{n: getattr(params, n) for n in fields.fields()} | SMALL)
     events = kitchen.bake(run)
     assert isinstance(events[-1], Finished)
     assert (events[-1].reason, events[-1].step) == ("done", 2)

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from textual.widgets import Input
 
-from engine.protocol.errors import EngineError
+from engine.protocol.errors import EngineError, describe
 from engine.protocol.fields import fields
 from engine.protocol.params import BakeParams
+from engine.protocol.records import Estimate
+from lorabake_tui.client import ClientError
 from lorabake_tui.draft import Draft
 from lorabake_tui.screens.params import find
-from lorabake_tui.screens.params_text import TOP, entries, help_of, written
+from lorabake_tui.screens.params_text import TOP, entries, figures, help_of, written
 from lorabake_tui.widgets.form import Form
+from lorabake_tui.widgets.page import Text as Words
 
 App = Callable[..., AbstractAsyncContextManager[Any]]
 Until = Callable[..., Awaitable[Any]]
@@ -222,3 +225,114 @@ def test_a_value_that_is_the_presets_is_no_edit() -> None:
     with pytest.raises(EngineError):
         draft.set("network_dim", -1)
     assert draft.submit("/d").params == {"network_dim": 16, "epochs": 3}
+
+
+async def test_a_first_bake_takes_fewer_than_twelve_keys(
+    app: App, sample_dataset: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an opened dataset: the section, another theme and base by their lists, more epochs, the start."""
+    async with app(section="dataset", dataset=sample_dataset) as pilot:
+        asked: list[Any] = []
+        call = pilot.app.engine.call
+
+        async def watched(method: str, params: Any = None) -> Any:
+            if method != "runs.submit":
+                return await call(method, params)
+            asked.append(params)
+            raise ClientError(describe("dataset_missing", path="x"))  # nothing is baked here
+
+        monkeypatch.setattr(pilot.app.engine, "call", watched)
+        keys = 0
+
+        async def press(*names: str) -> None:
+            nonlocal keys
+            keys += len(names)
+            await pilot.press(*names)
+
+        await press("3")
+        await until(pilot, lambda: pilot.app.current_mode == "params" and pilot.app.screen.query(Form))
+        assert _form(pilot).current == "dataset"
+        await press("j", "j", "j", "l")  # the theme after the first
+        await until(pilot, lambda: pilot.app.draft.preset == "anime.sd15")
+        await _settled(pilot, until)
+        await press("j", "j", "j", "l")  # past the name and the repeat: one epoch more
+        before = pilot.app.draft.reference.epochs
+        assert pilot.app.draft.edits == {"epochs": before + 1}
+        await press("s")
+        await until(pilot, lambda: asked)
+        assert keys < 12
+        assert (asked[0].preset, asked[0].params["epochs"]) == ("anime.sd15", before + 1)
+
+
+async def _settled(pilot: Any, until: Until) -> None:
+    """The preset's repeat for these images has come."""
+    await until(pilot, lambda: pilot.app.draft.values().get("repeat"))
+
+
+async def test_own_presets_recipes_the_editor_and_rates(
+    app: App, sample_dataset: Path, until: Until, screen_text: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One visit: each of them leaves the draft as it says."""
+    file = tmp_path / "kohya.json"
+    file.write_text('{"LoRA_type": "Standard", "network_dim": 24, "epoch": 7, "weighted_captions": true, "v2": false}')
+    async with app(section="params", dataset=sample_dataset, size=(120, 36)) as pilot:
+        draft, catalogue = pilot.app.draft, pilot.app.catalogue
+
+        draft.set("network_dim", 48)
+        await pilot.press("w")
+        await until(pilot, lambda: pilot.app.screen.is_modal)
+        await pilot.press(*"mine", "enter")
+        await until(pilot, lambda: draft.preset == "mine" and not draft.edits)
+        assert draft.value("network_dim") == 48
+        assert [row.name for row in catalogue.presets if row.own] == ["mine"]
+
+        await pilot.press("i")
+        await until(pilot, lambda: pilot.app.screen.is_modal)
+        pilot.app.screen.query_one(Input).value = str(file)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Refused" in screen_text(pilot.app))
+        assert "weighted_captions" in screen_text(pilot.app)
+        await pilot.press("escape")
+        assert (draft.value("network_dim"), draft.value("epochs")) == (24, 7)
+        await pilot.press("d")
+        await until(pilot, lambda: "You changed, from the preset" in screen_text(pilot.app))
+        await pilot.press("escape")
+
+        def edited(_app: Any, text: str, *, suffix: str) -> str:
+            assert "network_dim = 24" in text
+            return text.replace("network_dim = 24", "network_dim = 20").replace("epochs = 7\n", "\n")
+
+        monkeypatch.setattr("lorabake_tui.editor.edit_text", edited)
+        await pilot.press("E")
+        assert draft.value("network_dim") == 20
+        assert "epochs" not in draft.edits, "a line that was taken out gives the preset's value back"
+        monkeypatch.setattr("lorabake_tui.editor.edit_text", lambda *_, **__: "network_dim = 0")
+        await pilot.press("E")
+        assert draft.value("network_dim") == 20, "nothing of a text with a mistake is taken"
+
+        await pilot.press("dollar_sign")
+        await until(pilot, lambda: pilot.app.screen.is_modal)
+        await pilot.press(*"EUR", "down", *"3600", "enter")
+        await until(pilot, lambda: re.search(r"Cost +[\d.]+ EUR", screen_text(pilot.app)))
+        pilot.app.screen.estimate = Estimate(images=1, fits=False, relief={"batch_size": 2})
+        await pilot.press("f")
+        assert draft.value("batch_size") == 2
+
+        draft.preset, draft.base = "style.sd15", "pony-v6"
+        catalogue.suit()
+        assert draft.preset == "style.pony"
+        assert {row.line for row in catalogue.fitting()} == {"", "pony"}
+        draft.base = "animagine-xl"
+        catalogue.suit()
+        assert draft.preset == "style.sdxl"
+        assert any("faipl-1.0-sd" in str(block) for block in help_of("base", draft, "", catalogue.base))
+
+
+def test_what_does_not_fit_is_told_with_what_would() -> None:
+    told = [
+        block.text
+        for block in figures(Estimate(images=1, fits=False, relief={"batch_size": 2}))
+        if isinstance(block, Words)
+    ]
+    assert any("does not fit" in text for text in told)
+    assert any("batch_size = 2" in text for text in told)
