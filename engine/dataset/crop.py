@@ -165,15 +165,18 @@ def crop(
             cuts_face=cut,
         )
 
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        for number, (image, made) in enumerate(zip(usable, pool.map(one, usable), strict=True), 1):
-            if isinstance(made, Crop):
-                crops[image.name] = made
-                kept += made.mode in ("point", "manual") or made.accepted
-            else:
-                failed.append(_failure(image, made))
-            tell(number, len(usable))
-    edits.set_facts(dataset.path, "crop", {"crops": crops})
+    try:
+        with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+            for number, (image, made) in enumerate(zip(usable, pool.map(one, usable), strict=True), 1):
+                if isinstance(made, Crop):
+                    crops[image.name] = made
+                    kept += made.mode in ("point", "manual") or made.accepted
+                else:
+                    failed.append(_failure(image, made))
+                tell(number, len(usable))
+    finally:  # what was found before somebody ended it is kept, and can be taken back
+        if crops:
+            edits.set_facts(dataset.path, "crop", {"crops": crops})
     return kept, failed
 
 

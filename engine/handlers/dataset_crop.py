@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.handlers import Context
 from engine.handlers.opened import absolute
 from engine.protocol.datasets import CropChoices, RowsReport, SetCrop, SuggestParams
+from engine.protocol.errors import EngineError
 from engine.protocol.messages import CropParams
 from engine.protocol.records import CropReport, Finding
 
@@ -36,7 +37,11 @@ def dataset_crop(context: Context, params: CropParams) -> CropReport:
         if params.clear:
             crop.clear(dataset, images)
         if size is not None:
-            kept, failed = crop.crop(dataset, images, size, params.mode, finder, tell)
+            try:
+                kept, failed = crop.crop(dataset, images, size, params.mode, finder, tell)
+            except EngineError:
+                context.datasets.forget(params.path)  # some of them are cropped
+                raise
         if params.clear or size is not None:
             dataset = context.datasets.reread(params.path, names)
         if params.export:

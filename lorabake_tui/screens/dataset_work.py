@@ -50,6 +50,13 @@ DOING = {
 }
 """Task of a `Progress` → what the title of the list says meanwhile."""
 
+ENDED = {
+    "dataset.check": N_("Ended; nothing was changed."),
+    "dataset.sheet": N_("Ended; nothing was written."),
+    "dataset.export": N_("Ended. What was written so far stays in the folder."),
+}
+"""Task that Esc ended → what is left of it; all others can be taken back."""
+
 CHANGES = {
     "fix": N_("mended"),
     "add": N_("added"),
@@ -147,7 +154,7 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
                 findings += page.findings
                 following = page.next
         except ClientError as failure:
-            self._say_failure(failure)
+            self._say_failure(failure, "dataset.check")
             return False
         finally:
             self._say_doing("")
@@ -179,7 +186,8 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         try:
             return await self.bench.engine.call(method, params)
         except ClientError as failure:
-            self._say_failure(failure)
+            exported = getattr(params, "export", "")
+            self._say_failure(failure, "dataset.export" if exported else method)
             if failure.info.code == "cancelled":
                 self.bench.reload_dataset()
             return None
@@ -187,9 +195,9 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
             self._at_work = ""
             self._say_doing("")
 
-    def _say_failure(self, failure: ClientError) -> None:
+    def _say_failure(self, failure: ClientError, task: str) -> None:
         if failure.info.code == "cancelled":
-            self.bench.tell(_("Ended. What was done is done; u takes it back."))
+            self.bench.tell(_(ENDED.get(task, N_("Ended. What was done is done; u takes it back."))))
         else:
             self.bench.tell_error(failure.info)
 
