@@ -73,7 +73,11 @@ class ParamsWork(Section, inherit_bindings=False):
             return
         recipe: Recipe | None = await self.call("recipes.read", PathParams(path=path))
         if recipe is not None:
-            self._take(recipe.params)
+            values = dict(recipe.params)
+            if recipe.format != "lorabake":
+                # What a foreign file is silent about is the default, and not what the preset here would have.
+                values = {name: field.default for name, field in fields.fields().items()} | values
+            self._take(values)
             await self.app.push_screen_wait(ReportBox(_("What became of the file"), params_text.recipe(recipe)))
 
     def _take(self, values: dict[str, object]) -> bool:
