@@ -78,6 +78,14 @@ class _Intent(msgspec.Struct):
     redo: int = 0
 
 
+class _IntentHead(msgspec.Struct):
+    """What of an intent is read each time: its files may be megabytes."""
+
+    token: str
+    t: float
+    boot: str
+
+
 class Entry(NamedTuple):
     """An edit in the journal: where its line stands, and what it says beside its rows."""
 
@@ -100,6 +108,7 @@ class Outcome(NamedTuple):
 _head = msgspec.json.Decoder(_Head)
 _line = msgspec.json.Decoder(_Line)
 _intent = msgspec.json.Decoder(_Intent)
+_intent_head = msgspec.json.Decoder(_IntentHead)
 
 
 class TagJournal:
@@ -302,21 +311,24 @@ class TagJournal:
         """Complete what was interrupted, mend what a power cut tore, and forget intents that are no longer needed."""
         for path in sorted(self.folder.glob(f"{_INTENT}*.json")):
             try:
-                intent = _intent.decode(path.read_bytes())
+                raw = path.read_bytes()
+                head = _intent_head.decode(raw)
+                known = head.token in self._tokens
+                if known and head.boot == _boot():
+                    if time.time() - head.t > _KEPT_SECONDS:
+                        path.unlink(missing_ok=True)
+                    continue
+                intent = _intent.decode(raw)
             except (OSError, msgspec.DecodeError, UnicodeDecodeError):
                 path.unlink(missing_ok=True)  # renamed into place whole, so it was never ours
                 continue
-            known = intent.token in self._tokens
-            if not known or intent.boot != _boot():
-                done: list[FileChange] = []
-                self._replace(intent, done, [], None)
-                self.recovered += len(done) if not known else 0
-                if not known and (done or intent.op is None):
-                    self._append(intent, done)
-                os.sync()
-                path.unlink(missing_ok=True)
-            elif time.time() - intent.t > _KEPT_SECONDS:
-                path.unlink(missing_ok=True)
+            done: list[FileChange] = []
+            self._replace(intent, done, [], None)
+            self.recovered += len(done) if not known else 0
+            if not known and (done or intent.op is None):
+                self._append(intent, done)
+            os.sync()
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

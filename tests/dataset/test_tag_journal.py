@@ -144,6 +144,7 @@ def test_captions_are_always_what_a_plain_model_says(
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda fd: None)  # a slow disk's time; what a crash leaves is tested elsewhere
     monkeypatch.setattr(tag_journal, "_FLUSHED", 64 * (seed % 2))  # half of them in the way of large edits
+    monkeypatch.setattr(tag_journal, "_KEPT_SECONDS", -1.0)
     dice = random.Random(seed)
     folder = Folder(tmp_path, 16, dice)
     dataset = folder.dataset
@@ -152,7 +153,7 @@ def test_captions_are_always_what_a_plain_model_says(
     past: list[dict[str, tuple[bytes | None, bytes | None]]] = []
     future: list[dict[str, tuple[bytes | None, bytes | None]]] = []
     refused = 0
-    for turn in range(500):
+    for turn in range(400):
         roll = dice.random()
         if roll < 0.55:
             op = an_op(dice, folder.names)
