@@ -60,7 +60,8 @@ def prepare(asked: Submit, open_dataset: Open) -> tuple[Job, list[ManifestEntry]
         start = read_start(Path(_absolute(params.network_weights)), located.family, params).path
         params = msgspec.structs.replace(params, network_weights=str(start))
     plan = make_plan(dataset, reg, params, open_dataset(params.validation_dir) if params.validation_dir else None)
-    name = free_name(asked.name or dataset.path.name)
+    # A probe leaves the name to the bake that it measures.
+    name = free_name((asked.name or dataset.path.name) + "-probe" * (asked.kind == "probe"))
     known = located.row.name if located.row is not None else str(located.path)
     job = Job(
         id="",

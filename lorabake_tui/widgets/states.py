@@ -47,7 +47,7 @@ PHASES: dict[str, str] = {
 }
 """Phase of a run → what the worker does in it, to be translated."""
 
-KINDS = (N_("bake"), N_("tag"), N_("test"))
+KINDS = (N_("bake"), N_("tag"), N_("test"), N_("probe"), N_("reg"))
 """Kinds of jobs that a person starts, to be translated."""
 
 GOING = frozenset({"queued", "held", "scheduled", "starting", "running", "paused", "stopping"})
