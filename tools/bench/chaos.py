@@ -36,7 +36,11 @@ _PR_CAPBSET_DROP = 24
 _POWERS = (1, 2)
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
 STUCK_SECONDS = 120.0
-FAKE = {"epochs": 12, "repeat": 4, "preview_every_epochs": 0}
+FAKE = {"repeat": 4, "preview_every_epochs": 0}
+_EPOCH_STEPS, _STEPS_BETWEEN = 40, 60
+"""Steps of an epoch of the scripted bake, and about how many are taken between two faults."""
+_PATIENCE_SECONDS = 4.0
+"""For so long the next fault waits for something to happen that it can disturb."""
 REAL = {"epochs": 3, "repeat": 1, "preview_every_epochs": 0, "network_dim": 4}
 
 
@@ -151,7 +155,10 @@ class Chaos:
 
     def _asked(self, number: int) -> Submit:
         if self.args.kind == "fake":
-            return Submit(dataset="", kind="fake", name=f"bake{number}", params={**FAKE, "seed": 100 + number})
+            epochs = 2 + self.args.faults * _STEPS_BETWEEN // (self.args.bakes * _EPOCH_STEPS)
+            return Submit(
+                dataset="", kind="fake", name=f"bake{number}", params={**FAKE, "epochs": epochs, "seed": number}
+            )
         from engine.demo.paths import where
 
         params = {**REAL, "seed": number}
@@ -198,10 +205,21 @@ class Chaos:
             if not faulty:
                 time.sleep(0.1)
                 continue
+            self._until_it_goes()
             time.sleep(self.chance.expovariate(1 / (0.25 * self.slow)))
             kind = self.chance.choice(list(self.faults.kinds))
             if self.faults.kinds[kind]():
                 self.done[kind] += 1
+
+    def _until_it_goes(self) -> None:
+        """Most faults meet a bake that trains; after a while they come all the same."""
+        began = time.monotonic()
+        before = {run.id: _size(run) for run in self.runs}
+        while time.monotonic() - began < _PATIENCE_SECONDS * self.slow and not self._all_done():
+            self._person()
+            if any(_size(run) > before[run.id] + 1000 for run in self.runs):
+                return
+            time.sleep(0.05)
 
     def _rows(self) -> list[object]:
         with contextlib.suppress(OSError, EngineError):
@@ -286,6 +304,10 @@ def weights(run: RunFolder) -> dict[str, bytes]:
         data = path.read_bytes()
         found[path.name] = data[8 + int.from_bytes(data[:8], "little") :]
     return found
+
+
+def _size(run: RunFolder) -> int:
+    return run.journal.stat().st_size if run.journal.exists() else 0
 
 
 def _open(path: str):  # type: ignore[no-untyped-def]
