@@ -86,8 +86,10 @@ def export(
         for folder in sorted({file.folder for file in files}):
             (out / folder).mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            results = pool.map(lambda file: _write(file, out, how, crops), files)
-            for number, (file, trouble) in enumerate(zip(files, results, strict=True), 1):
+            # The results have no name: ended early, they are let go, and what is not begun is not done.
+            for number, (file, trouble) in enumerate(
+                zip(files, pool.map(lambda file: _write(file, out, how, crops), files), strict=True), 1
+            ):
                 if trouble is None:
                     written[file.folder] = written.get(file.folder, 0) + 1
                 else:

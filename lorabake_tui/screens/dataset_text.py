@@ -76,6 +76,42 @@ ORDER_NAMES = {
     "marks": N_("marks"),
 }
 
+DOING = {
+    "dataset.check": N_("checking {done}/{total}"),
+    "dataset.fix": N_("mending {done}/{total}"),
+    "dataset.add": N_("adding {done}/{total}"),
+    "dataset.remove": N_("removing {done}/{total}"),
+    "dataset.undo": N_("taking back {done}/{total}"),
+    "dataset.crop": N_("cropping {done}/{total}"),
+    "dataset.split": N_("splitting {done}/{total}"),
+    "dataset.mirror": N_("mirroring {done}/{total}"),
+    "dataset.export": N_("exporting {done}/{total}"),
+    "dataset.sheet": N_("drawing {done}/{total}"),
+}
+"""Task of a `Progress` → what the title of the list says meanwhile."""
+
+ENDED = {
+    "dataset.check": N_("Ended; nothing was changed."),
+    "dataset.sheet": N_("Ended; nothing was written."),
+    "dataset.export": N_("Ended. What was written so far stays in the folder."),
+}
+"""Task that Esc ended → what is left of it; all others can be taken back."""
+
+DONE = N_("Ended. What was done is done; u takes it back.")
+
+CHANGES = {
+    "fix": N_("mended"),
+    "add": N_("added"),
+    "remove": N_("removed"),
+    "mirror": N_("mirrored copies"),
+    "split": N_("parts"),
+    "crop": N_("cropped"),
+    "repeat": N_("repeat"),
+    "flip": N_("mirror"),
+    "mark": N_("letter"),
+}
+"""Kind of a change → a word for it."""
+
 _TOLD = 20
 BLURS = 1.02
 """Enlargements below this are not worth a word."""

@@ -36,40 +36,6 @@ REST_SECONDS = 0.6
 CHECKED_BY_ITSELF = 1000
 """Larger datasets are checked when somebody asks for it: every picture is decoded."""
 
-DOING = {
-    "dataset.check": N_("checking {done}/{total}"),
-    "dataset.fix": N_("mending {done}/{total}"),
-    "dataset.add": N_("adding {done}/{total}"),
-    "dataset.remove": N_("removing {done}/{total}"),
-    "dataset.undo": N_("taking back {done}/{total}"),
-    "dataset.crop": N_("cropping {done}/{total}"),
-    "dataset.split": N_("splitting {done}/{total}"),
-    "dataset.mirror": N_("mirroring {done}/{total}"),
-    "dataset.export": N_("exporting {done}/{total}"),
-    "dataset.sheet": N_("drawing {done}/{total}"),
-}
-"""Task of a `Progress` → what the title of the list says meanwhile."""
-
-ENDED = {
-    "dataset.check": N_("Ended; nothing was changed."),
-    "dataset.sheet": N_("Ended; nothing was written."),
-    "dataset.export": N_("Ended. What was written so far stays in the folder."),
-}
-"""Task that Esc ended → what is left of it; all others can be taken back."""
-
-CHANGES = {
-    "fix": N_("mended"),
-    "add": N_("added"),
-    "remove": N_("removed"),
-    "mirror": N_("mirrored copies"),
-    "split": N_("parts"),
-    "crop": N_("cropped"),
-    "repeat": N_("repeat"),
-    "flip": N_("mirror"),
-    "mark": N_("letter"),
-}
-"""Kind of a change → a word for it."""
-
 
 class Caption(msgspec.Struct, frozen=True):
     """A caption that was changed here: what it was and what it became."""
@@ -106,7 +72,8 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
 
     def _wanted_look(self) -> object:
         opened, draft = self.bench.opened, self.bench.draft
-        return (id(opened), opened.version, draft.version, draft.reg, draft.base)
+        drawn = tuple(run.state for run in self.bench.runs if run.kind == "reg")
+        return (id(opened), opened.version, draft.version, draft.reg, draft.base, drawn)
 
     def _look_soon(self) -> None:
         """Ask for the plan and the findings once nothing has changed for a moment."""
@@ -135,17 +102,26 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         opened, draft = self._opened, self.bench.draft
         asked = PlanParams(path=opened.path, reg=draft.reg, params=draft.values())
         try:
-            opened.plan = await self.bench.engine.call("dataset.plan", asked)
+            opened.plan = await self._with_reg("dataset.plan", asked)
         except ClientError:
             opened.plan = None  # the parameters do not hold together; their section says so
         self.repaint_rows()
+
+    async def _with_reg(self, method: str, asked: PlanParams | CheckParams) -> Any:
+        """The answer; without the regularisation set while its images are not there, as when they are being drawn."""
+        try:
+            return await self.bench.engine.call(method, asked)
+        except ClientError as failure:
+            if not asked.reg or failure.info.code not in ("dataset_empty", "dataset_missing"):
+                raise
+            return await self.bench.engine.call(method, msgspec.structs.replace(asked, reg=""))
 
     async def check(self) -> bool:
         """Let the doctor look at everything; whether it did."""
         opened, draft = self._opened, self.bench.draft
         asked = CheckParams(path=opened.path, reg=draft.reg, params=draft.values(), base=draft.base)
         try:
-            report: CheckReport = await self.bench.engine.call("dataset.check", asked)
+            report: CheckReport = await self._with_reg("dataset.check", asked)
             findings, following = list(report.findings), report.next
             while following is not None:
                 page = await self.bench.engine.call(
@@ -166,8 +142,8 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
     # -- long requests ----------------------------------------------------------------------------------------
 
     def _pushed(self, push: Push) -> None:
-        if isinstance(push, Progress) and push.path == self._opened.path and push.task in DOING:
-            self._say_doing(_(DOING[push.task]).format(done=push.done, total=push.total))
+        if isinstance(push, Progress) and push.path == self._opened.path and push.task in text.DOING:
+            self._say_doing(_(text.DOING[push.task]).format(done=push.done, total=push.total))
 
     def _say_doing(self, words: str) -> None:
         begun = bool(words) != bool(self._doing)
@@ -197,7 +173,7 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
 
     def _say_failure(self, failure: ClientError, task: str) -> None:
         if failure.info.code == "cancelled":
-            self.bench.tell(_(ENDED.get(task, N_("Ended. What was done is done; u takes it back."))))
+            self.bench.tell(_(text.ENDED.get(task, text.DONE)))
         else:
             self.bench.tell_error(failure.info)
 
@@ -354,7 +330,7 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         report: UndoReport | None = await self.long("dataset.undo", UndoParams(path=self._opened.path))
         if report is None:
             return
-        words = _(CHANGES.get(report.change.kind, report.change.kind))
+        words = _(text.CHANGES.get(report.change.kind, report.change.kind))
         self.bench.tell(
             _("Taken back: {what} ({count}). {left} more can be.").format(
                 what=words, count=report.change.count, left=report.left
