@@ -116,6 +116,11 @@ PICTURE: tuple[Action, ...] = (
     Action("picture.previous", "h,left", N_("Previous"), N_("Show the picture at the left."), palette=False),
     Action("picture.down", "j,down", N_("Down"), N_("Show the picture of the next epoch."), palette=False),
     Action("picture.up", "k,up", N_("Up"), N_("Show the picture of the epoch before."), palette=False),
+    Action("picture.zoom", "z", N_("Zoom"), N_("Look closer, twice, or at the whole picture again."), palette=False),
+    Action("picture.pan_right", "L,shift+right", N_("Right"), N_("Move the closer look right."), palette=False),
+    Action("picture.pan_left", "H,shift+left", N_("Left"), N_("Move the closer look left."), palette=False),
+    Action("picture.pan_down", "J,shift+down", N_("Down"), N_("Move the closer look down."), palette=False),
+    Action("picture.pan_up", "K,shift+up", N_("Up"), N_("Move the closer look up."), palette=False),
     Action("picture.close", "escape,enter,o,q", N_("Back"), N_("Close the picture."), palette=False),
 )
 

@@ -121,21 +121,40 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def picture(root: Path, file: str, width: int, height: int, encoding: Literal["raw", "png", "jpeg"] = "raw") -> Picture:
-    """The image `file` of the folder `root`, scaled to fit `width` × `height` pixels, for the terminal.
+def picture(
+    root: Path,
+    file: str,
+    width: int,
+    height: int,
+    encoding: Literal["raw", "png", "jpeg"] = "raw",
+    *,
+    zoom: int = 1,
+    at: tuple[float, float] = (0.5, 0.5),
+) -> Picture:
+    """The image `file` of the folder `root`, scaled to fit `width` × `height` pixels, for the terminal; with `zoom`
+    what is seen of it around `at` when it is that many times as large.
 
     Raises EngineError `path_outside`, `image_missing`, `image_unreadable` or `image_too_large`.
     """
     from PIL import Image
 
     path = _located(root, file)
-    within = min(max(1, width), MAX_PICTURE_SIDE), min(max(1, height), MAX_PICTURE_SIDE)
+    zoom = max(1, zoom)
+    room = min(max(1, width), MAX_PICTURE_SIDE // zoom), min(max(1, height), MAX_PICTURE_SIDE // zoom)
+    within = room[0] * zoom, room[1] * zoom
     image, full = reduced(path, within)
     size = fitting(full, within)
     if image.size != size:
         shrinks = image.size[0] > size[0]
         method = Image.Resampling.HAMMING if shrinks else Image.Resampling.BICUBIC
         image = image.resize(size, method)
+    if zoom > 1:
+        size = min(size[0], room[0]), min(size[1], room[1])
+        left, top = (
+            round(min(whole - seen, max(0, whole * middle - seen / 2)))
+            for whole, seen, middle in zip(image.size, size, at, strict=True)
+        )
+        image = image.crop((left, top, left + size[0], top + size[1]))
     return Picture(
         width=size[0], height=size[1], data=_packed(image, encoding), full_width=full[0], full_height=full[1]
     )

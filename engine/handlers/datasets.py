@@ -91,4 +91,4 @@ def picture(context: Context, params: PictureParams) -> Picture:
     root = absolute(params.root)
     if not context.datasets.contains(root) and root.parent not in (runs_dir(), home() / "tests"):
         raise EngineError("path_outside", path=root, root=runs_dir())
-    return drawn(root, params.file, params.width, params.height, params.encoding)
+    return drawn(root, params.file, params.width, params.height, params.encoding, zoom=params.zoom, at=params.at)

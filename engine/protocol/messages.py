@@ -195,13 +195,16 @@ class CropParams(msgspec.Struct, frozen=True, kw_only=True):
 
 class PictureParams(msgspec.Struct, frozen=True, kw_only=True):
     """A picture scaled to fit `width` × `height` pixels; `file` is relative to `root` and must lie inside it.
-    As rows of pixels, or as a file for terminals that draw files."""
+    As rows of pixels, or as a file for terminals that draw files. With `zoom` above 1 the part around `at` (0 to 1
+    from left and top) that many times as large."""
 
     root: str
     file: str
     width: int
     height: int
     encoding: Literal["raw", "png", "jpeg"] = "raw"
+    zoom: int = 1
+    at: tuple[float, float] = (0.5, 0.5)
 
 
 class EstimateParams(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,13 +45,16 @@ _KEPT = 64
 class Item(NamedTuple):
     """A picture to show: file relative to a root folder on the engine's machine, and a caption for a person.
 
-    `version` tells apart the contents of a file that was written again.
+    `version` tells apart the contents of a file that was written again. With `zoom` above 1 the part around `at` is
+    shown, that many times as large; (0, 0) is the upper left corner, (1, 1) the lower right one.
     """
 
     root: str
     file: str
     caption: str = ""
     version: int = 0
+    zoom: int = 1
+    at: tuple[float, float] = (0.5, 0.5)
 
 
 class PictureSource:
@@ -71,7 +74,9 @@ class PictureSource:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        params = PictureParams(root=item.root, file=item.file, width=size.width, height=size.height)
+        params = PictureParams(
+            root=item.root, file=item.file, width=size.width, height=size.height, zoom=item.zoom, at=item.at
+        )
         try:
             picture: Picture = await self._call("picture", params)
         except ClientError as failure:
@@ -246,12 +251,14 @@ def cells(picture: Picture, ground: Color, *, palette: bool, alter: Alter | None
         return []
 
 
+_CLOSEST = 4
 Place = tuple[int, int]
 """Row and column of a picture in a table of pictures."""
 
 
 class FullPicture(ModalScreen[Place], inherit_bindings=False):
-    """One of a table of pictures over the whole screen; the arrows walk the table. Returns where it ended."""
+    """One of a table of pictures over the whole screen; the arrows walk the table, and a closer look stays where it is.
+    Returns where it ended."""
 
     BINDINGS = keys.bindings("picture")
     DEFAULT_CSS = """
@@ -262,6 +269,7 @@ class FullPicture(ModalScreen[Place], inherit_bindings=False):
         super().__init__()
         self._rows, self._row, self._column = [list(row) for row in rows if row], at[0], at[1]
         self._view = PictureView(source, rest=0.05, captioned=True, keep=True)
+        self._zoom, self._centre = 1, (0.5, 0.5)
 
     def compose(self) -> ComposeResult:
         yield self._view
@@ -274,8 +282,35 @@ class FullPicture(ModalScreen[Place], inherit_bindings=False):
         row = self._rows[self._row]
         self._column = min(len(row) - 1, max(0, self._column + right))
         item = row[self._column]
-        keys_told = _("arrows walk, Esc back")
-        self._view.show(item._replace(caption=f"{item.caption}   {keys_told}"), here=True)
+        keys_told = _("arrows walk, z closer, Esc back")
+        told_zoom = f"{self._zoom}× " if self._zoom > 1 else ""
+        closer = item._replace(caption=f"{told_zoom}{item.caption}   {keys_told}", zoom=self._zoom, at=self._centre)
+        self._view.show(closer, here=True)
+
+    def action_zoom(self) -> None:
+        self._zoom = self._zoom * 2 if self._zoom < _CLOSEST else 1
+        self._go(0, 0)
+
+    def _pan(self, right: int, down: int) -> None:
+        """Move a closer look by half of what is seen, at most to the edge; the other pictures follow."""
+        if self._zoom == 1:
+            return
+        half = 0.5 / self._zoom
+        x, y = self._centre[0] + right * half, self._centre[1] + down * half
+        self._centre = (min(1 - half, max(half, x)), min(1 - half, max(half, y)))
+        self._go(0, 0)
+
+    def action_pan_right(self) -> None:
+        self._pan(1, 0)
+
+    def action_pan_left(self) -> None:
+        self._pan(-1, 0)
+
+    def action_pan_down(self) -> None:
+        self._pan(0, 1)
+
+    def action_pan_up(self) -> None:
+        self._pan(0, -1)
 
     def action_next(self) -> None:
         self._go(0, 1)

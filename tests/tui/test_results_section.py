@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lorabake_tui.widgets.contact import ContactSheet
@@ -87,3 +88,108 @@ async def test_runs_are_walked(app: Any, until: Any, screen_text: Any, baked: Pa
         await until(pilot, lambda: "This is the newest run." in screen_text(pilot.app))
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: screen.run_shown != row.id and screen._epochs == [0, 1, 2, 3])
+
+
+async def test_an_epoch_is_published_by_the_keys_on_screen(
+    app: Any, until: Any, screen_text: Any, baked: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    async with app(section="results", size=(80, 24)) as pilot:
+        await until(pilot, lambda: painted(pilot))
+        await pilot.press("j", "j", "p")
+        await until(pilot, lambda: "Publish · epoch 2" in screen_text(pilot.app))
+        await pilot.press("down", *str(out), "down", *["backspace"] * 4, *"lena", "enter")
+        await until(pilot, lambda: "1 file to" in screen_text(pilot.app))
+        assert not out.exists()
+        await pilot.press("y")
+        await until(pilot, (out / "lena.safetensors").exists)
+        await until(pilot, lambda: "↑epoch 2" in screen_text(pilot.app))
+
+
+async def test_a_run_is_baked_again_with_a_changed_rate(app: Any, until: Any, screen_text: Any, baked: Path) -> None:
+    async with app(section="results", size=(80, 24)) as pilot:
+        await until(pilot, lambda: painted(pilot))
+        bench, run = pilot.app, pilot.app.screen.run_shown
+        await pilot.press("r")
+        await until(pilot, lambda: bench.current_mode == "params" and bench.opened.complete)
+        assert (bench.draft.parent, bench.draft.value("epochs")) == (run, 3)
+        await until(pilot, lambda: "repeat" in bench.draft.values())
+        await pilot.press("slash", *"unet", "enter", "e", *["backspace"] * 8, *"0.001", "enter")
+        await until(pilot, lambda: bench.draft.value("unet_lr") == 0.001)
+        assert bench.draft.submit("x").parent == run
+
+
+async def test_tests_are_looked_at_and_their_command_is_copied(
+    app: Any, until: Any, screen_text: Any, baked: Path
+) -> None:
+    from PIL import Image
+
+    from engine.drawing import history
+    from engine.protocol.drawing import Drawn, LoraUse, Shot
+
+    lora = LoraUse(path="/x/mira-e02.safetensors", weight=0.8, name="mira-e02")
+    shots = [Shot(prompt="mira, smile", width=64, height=64, seed=seed, loras=[lora]) for seed in (7, 8)]
+    drawn = Drawn(id="", created=1.0, run="", base="demo", dir="", shots=shots, source="mira", epoch=2)
+    grid = {"rows": ["epoch 1", "epoch 2"], "columns": ["weight 0.5", "weight 1"], "cells": [[0, 1], [1, 0]]}
+    for more in ({"command": "lorabake test mira"}, {"command": "lorabake grid mira", **grid}):
+        fields = {"state": "done", "done": 2, "seconds": 1.5, **more}
+        kept = history.create(msgspec.structs.replace(drawn, **fields))
+        for place in range(2):
+            Image.new("RGB", (64, 64), (90 * place, 120, 60)).save(history.picture_file(kept, place))
+    async with app(section="results", size=(80, 24)) as pilot:
+        await until(pilot, lambda: painted(pilot))
+        await pilot.press("T")
+        await until(pilot, lambda: "mira-e02:0.8" in screen_text(pilot.app))
+        screen = pilot.app.screen
+        commands = set()
+        for _ in range(2):
+            await until(pilot, lambda: screen.query_one(ContactSheet).painted)
+            await pilot.press("y")
+            commands.add(pilot.app.clipboard)
+            if screen.current.cells:
+                assert "epoch 1" in screen_text(pilot.app)
+                await pilot.press("j")
+            await pilot.press("j")
+        assert commands == {"lorabake test mira", "lorabake grid mira"}
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is not screen)
+
+
+async def test_two_runs_side_by_side(
+    app: Any, until: Any, screen_text: Any, baked: Path, mira: Path, rate: Any
+) -> None:
+    rate(2000)
+    async with app(section="results", size=(80, 24)) as pilot:
+        screen = pilot.app.screen
+        await until(pilot, lambda: painted(pilot))
+        await pilot.press("c")
+        await until(pilot, lambda: "no other run" in screen_text(pilot.app))
+        row = await pilot.app.engine.call("runs.submit", fake(mira, "second", epochs=2, unet_lr=5e-5))
+        await until(pilot, lambda: (other := pilot.app.store.row(row.id)) and other.state == "done")
+        await pilot.press("c")
+        await until(pilot, lambda: "Compare with" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Differences" in screen_text(pilot.app) and pilot.app.screen is not screen)
+        await pilot.press("j", "j")
+        text = screen_text(pilot.app)
+        assert "second · epoch 2" in text
+        assert "unet_lr" in text or "dataset" in text
+
+
+async def test_parameters_tell_their_origin_and_pruning_asks_first(
+    app: Any, until: Any, screen_text: Any, baked: Path
+) -> None:
+    async with app(section="results", size=(80, 24)) as pilot:
+        screen = pilot.app.screen
+        await until(pilot, lambda: painted(pilot))
+        await pilot.press("i")
+        await until(pilot, lambda: "Set by hand" in screen_text(pilot.app))
+        await pilot.press("escape", "d")
+        await until(pilot, lambda: "Tidy up" in screen_text(pilot.app) and "What" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "would go to the trash" in screen_text(pilot.app))
+        files = lambda: sorted(path.name for path in Path(screen._row.dir).rglob("*.safetensors"))  # noqa: E731
+        assert len(files()) == 3
+        await pilot.press("y")
+        await until(pilot, lambda: files() == ["mira-e03.safetensors"])
+        await until(pilot, lambda: "trash" in screen_text(pilot.app))
