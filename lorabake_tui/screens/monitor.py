@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -29,8 +31,10 @@ from lorabake_tui.widgets.picture import PictureSource, show_full
 from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.previews import Previews
 
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.5
 CHART_SECONDS = 1.0
+CHART_SHARE = 0.015
+"""Of a core, what drawing curves may take: where one takes 40 ms, a new one comes every three seconds."""
 _LIVE_HINTS = (
     "monitor.pause",
     "monitor.stop",
@@ -61,6 +65,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
         self._hinted = ""
         self._replaying = False
         self._beside = ""
+        self._drawn_at = 0.0
         self._curves = Curves()
         self._watching = Watching(self)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
@@ -98,7 +103,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
 
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self._tick)
-        self.set_interval(CHART_SECONDS, self._draw_curves)
+        self.set_interval(CHART_SECONDS, self._draw_in_turn)
         self.facts_changed()
 
     def on_screen_resume(self) -> None:
@@ -165,7 +170,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
         return shown_state(self.row, self.view)
 
     def _tick(self) -> None:
-        """Ten times a second: paint what changed; nothing at all while another section is in front."""
+        """Twice a second: paint what changed; nothing at all while another section is in front."""
         if not self.run_shown or not self.is_current:
             return
         store = self.bench.store
@@ -224,8 +229,15 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
             text.previews(root, view, 0), text.previews(root, view, newest) if newest is not None else [], note
         )
 
+    def _draw_in_turn(self) -> None:
+        """Once a second at most, and less often where that would cost too much; a run that is over, only when it has
+        changed."""
+        if time.monotonic() - self._drawn_at >= self._chart.cost / CHART_SHARE:
+            self._draw_curves()
+
     def _draw_curves(self) -> None:
-        """Once a second, and at once after a key."""
+        """In turn, and at once after a key."""
+        self._drawn_at = time.monotonic()
         if self.run_shown and self.is_current and not self._replaying:
             view, beside = self.view, self.bench.store.row(self._beside)
             other = (beside.name or beside.id, self.bench.store.view(beside.id)) if beside is not None else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import groupby, pairwise
@@ -65,6 +66,8 @@ class Chart(Widget, can_focus=False, inherit_bindings=False):
         self._strips: list[Strip] = []
         self._drawn: tuple[Plot, Size] | None = None
         self._busy = False
+        self.cost = 0.0
+        """Seconds of processor time that the last drawing took."""
 
     @property
     def settled(self) -> bool:
@@ -87,7 +90,7 @@ class Chart(Widget, can_focus=False, inherit_bindings=False):
     async def _work(self) -> None:
         plot, size = self._plot, self.size
         try:
-            self._strips = await asyncio.to_thread(render, plot, size.width, size.height)
+            self._strips, self.cost = await asyncio.to_thread(_timed, plot, size)
             self._drawn = plot, size
         finally:
             self._busy = False
@@ -99,6 +102,11 @@ class Chart(Widget, can_focus=False, inherit_bindings=False):
         if y >= len(self._strips):
             return Strip.blank(width, base)
         return self._strips[y].apply_style(Style(bgcolor=base.bgcolor)).adjust_cell_length(width, base)
+
+
+def _timed(plot: Plot, size: Size) -> tuple[list[Strip], float]:
+    began = time.thread_time()
+    return render(plot, size.width, size.height), time.thread_time() - began
 
 
 def render(plot: Plot, width: int, height: int) -> list[Strip]:
