@@ -211,6 +211,15 @@ def test_sigterm_is_a_stop_and_twice_is_stop_now(home: Home, host: Host) -> None
     assert_whole(run)
 
 
+def test_a_worker_that_was_asked_to_stop_has_not_failed(home: Home, host: Host) -> None:
+    run = host.submit(params={"epochs": 1, "repeat": 100}, start=False)
+    worker = home.start("worker", str(run.path))
+    training(run)
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert_whole(run)
+
+
 def test_sighup_and_sigint_do_not_reach_a_worker(home: Home, host: Host) -> None:
     run = host.submit(params={"epochs": 1, "repeat": 30})
     training(run)

@@ -1,12 +1,17 @@
-"""What holds for the scripted worker holds for the one that trains: stopped by SIGTERM, killed, resumed, finished."""
+"""What holds for the scripted worker holds for the one that trains: stopped by SIGTERM, killed, resumed, finished, with
+the very numbers of a bake that was left alone."""
 
 import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from engine.lora import kohya
 from engine.protocol import events
+from engine.protocol.control import ControlReader
+from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
 from tests.engine_processes import Home, Host, assert_whole, journal, until
 from tests.tiny import tiny_base, tiny_dataset
@@ -29,6 +34,19 @@ def steps(run: RunFolder) -> list[events.Step]:
 
 def worker(home: Home) -> int:
     return next(iter(until(lambda: home.processes("worker"), "the worker is there", PATIENCE)))
+
+
+def left_alone(run: RunFolder) -> RunFolder:
+    """The same bake from its beginning to its end, in this process."""
+    from engine.train.loop import bake
+
+    straight = RunFolder(run.path.with_name("straight"))
+    straight.path.mkdir()
+    straight.write_job(msgspec.structs.replace(run.read_job(), out=""))
+    writer = JournalWriter(straight.journal, straight.id)
+    bake(straight, straight.read_job(), writer, ControlReader(straight.control))
+    writer.close()
+    return straight
 
 
 @pytest.mark.timeout(1800)
@@ -64,3 +82,9 @@ def test_a_real_bake_survives_sigterm_and_sigkill(home: Home, host: Host, tmp_pa
         f"mira-e0{epoch}.safetensors" for epoch in (1, 2, 3)
     ]
     home.quiet()
+    straight = left_alone(run)
+    assert by_step == {step.step: {step.loss} for step in steps(straight)}
+    for epoch in (1, 2, 3):
+        mine, theirs = (kohya.read(each.lora_file(epoch, "mira")).tensors for each in (run, straight))
+        assert mine.keys() == theirs.keys()
+        assert all((mine[name] == theirs[name]).all() for name in theirs)

@@ -14,7 +14,6 @@ from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
 from engine.runs.parking import Parked, wait
 from engine.train.control import Control, Stopped
-from tests.engine_processes import Home, until
 from tests.train.conftest import Kitchen, at_step, losses
 
 
@@ -156,35 +155,3 @@ def test_what_makes_no_sense_is_ignored(tmp_path: Path) -> None:
         ("stop", "accepted"),
         ("pause", "ignored"),
     ]
-
-
-@pytest.mark.timeout(600)
-def test_a_real_worker_is_terminated_killed_and_resumed(kitchen: Kitchen) -> None:
-    params: dict[str, Any] = {"repeat": 6, "epochs": 2, "text_encoder_lr": 1e-3}
-    straight, run = kitchen.submit("straight", **params), kitchen.submit("run", **params)
-    expected = losses(kitchen.bake(straight))
-    home = Home(kitchen.home, rate=1.0)
-
-    def steps() -> list[int]:
-        return [e.step for e in kitchen.events(run) if isinstance(e, Step)]
-
-    try:
-        first = home.start("worker", str(run.path))
-        until(lambda: len(steps()) >= 3, "three steps", 120)
-        first.terminate()
-        assert first.wait(120) == 0
-        assert isinstance(kitchen.events(run)[-1], Finished)
-        taken = max(steps())
-        assert taken < len(expected)
-        second = home.start("worker", str(run.path))
-        until(lambda: max(steps()) > taken, "a step more", 120)
-        second.kill()
-        second.wait(120)
-    finally:
-        home.kill()
-    kitchen.bake(run)
-    assert losses(kitchen.events(run)) == expected
-    from engine.lora import kohya
-
-    mine, theirs = (kohya.read(r.lora_file(2, "tiny")).tensors for r in (run, straight))
-    assert all((mine[name] == theirs[name]).all() for name in theirs)
