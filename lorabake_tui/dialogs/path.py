@@ -19,7 +19,7 @@ _MOST = 200
 
 
 class PathPrompt(Box[str]):
-    """Returns a path as typed or completed (~ expanded), or None."""
+    """Returns a path as typed or completed (~ expanded), or None; after the arrows, Enter completes first."""
 
     HINTS = ("dialog.accept", "dialog.complete", "dialog.cancel")
     DEFAULT_CSS = """
@@ -34,6 +34,7 @@ class PathPrompt(Box[str]):
         self._value = value
         self._files = files
         self._folders: list[str] = []
+        self._chosen = False
 
     def body(self) -> ComposeResult:
         field = Input(self._value, compact=True, select_on_focus=False)
@@ -47,6 +48,7 @@ class PathPrompt(Box[str]):
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
+        self._chosen = False
         self._look(event.value)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="folders")
@@ -67,6 +69,9 @@ class PathPrompt(Box[str]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
+        if self._chosen:  # the arrows went to another line than the one that is typed
+            self.action_complete()
+            return
         self.dismiss(os.path.expanduser(event.value.strip()))
 
     @on(RowList.Selected)
@@ -83,10 +88,14 @@ class PathPrompt(Box[str]):
             field.focus()
 
     def action_up(self) -> None:
-        self.query_one(RowList).step(-1)
+        self._step(-1)
 
     def action_down(self) -> None:
-        self.query_one(RowList).step(1)
+        self._step(1)
+
+    def _step(self, by: int) -> None:
+        self._chosen = bool(self._folders)
+        self.query_one(RowList).step(by)
 
 
 def places(typed: str, files: str | tuple[str, ...] = "") -> list[str]:

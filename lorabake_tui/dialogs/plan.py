@@ -105,11 +105,13 @@ class PlanBox(Box[Answer]):
         if use is None:
             return [_Row("reg", "", ("  " + self._reg, "", "", "", ""))]
         count = use.used + use.unused
-        told = _("{used} used, {repeated} of them more than once, {unused} left out")
-        words = told.format(used=use.used, repeated=use.repeated, unused=use.unused)
+        told = [
+            _("{used} used, {repeated} of them more than once").format(used=use.used, repeated=use.repeated),
+            _("{unused} left out").format(unused=use.unused),
+        ]
         return [
             _Row("reg", "", ("  " + self._reg, str(count), "", str(use.views), "")),
-            _Row("", "", (("  " + words, "row--dim"), "", "", "", "")),
+            *(_Row("", "", (("    " + words, "row--dim"), "", "", "", "")) for words in told),
         ]
 
     @property

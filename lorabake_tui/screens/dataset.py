@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -254,6 +255,10 @@ class DatasetSection(DatasetFilter, inherit_bindings=False):
             start = draft.reg or (self._opened.path.rstrip("/") + "-reg" if what == "draw" else self._opened.beside)
             path = await self.app.push_screen_wait(PathPrompt(_("Regularisation set"), start)) or ""
             if not path:
+                return
+            around = os.path.commonpath([os.path.abspath(path), self._opened.path or "/"])
+            if self._opened.path and around in (os.path.abspath(path), self._opened.path):
+                self.bench.tell(_("Regularisation images lie outside of the dataset, in a folder of their own."))
                 return
         if what == "draw":
             answer = await self.app.push_screen_wait(forms.draw_reg(path))
