@@ -19,13 +19,19 @@ def tags_submit(context: Context, params: TagSubmit) -> RunRow:
     """Check everything, put the job at the end of the queue, wake the runner."""
     from engine.dataset.scan import find as image_of
     from engine.runs.folder import free_name
-    from engine.tagging import apply
+    from engine.tagging import apply, captioners
     from engine.tagging.contracts import find
 
     apply.check(params.options)
-    taggers = [find(name) for name in params.options.taggers]
+    captioner = captioners.find(params.options.taggers[0]) if len(params.options.taggers) == 1 else None
     # The worker stands elsewhere, so what is no name of the catalogue becomes an absolute path.
-    words = tuple(one.name if one.known else str(one.model) for one in taggers)
+    if captioner is not None:
+        names = [captioner.name]
+        words: tuple[str, ...] = (captioner.name if captioner.hub else str(captioner.folder),)
+    else:
+        taggers = [find(name) for name in params.options.taggers]
+        names = [tagger.name for tagger in taggers]
+        words = tuple(one.name if one.known else str(one.model) for one in taggers)
     options = msgspec.structs.replace(params.options, taggers=words)
     dataset = context.datasets.get(params.path)
     for image in options.images:
@@ -36,7 +42,7 @@ def tags_submit(context: Context, params: TagSubmit) -> RunRow:
         name=free_name(f"tag {dataset.path.name}"),
         created=time.time(),
         dataset=str(dataset.path),
-        base=", ".join(tagger.name for tagger in taggers),
+        base=", ".join(names),
         tagging=options,
     )
     run = queue.submit(job, [], start=params.start)

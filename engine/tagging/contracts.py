@@ -103,7 +103,9 @@ def known() -> list[str]:
 
 def rows() -> list[ModelRow]:
     """The taggers of the catalogue, and whether they are here."""
-    return [_row(name) for name in known()]
+    from engine.tagging import captioners
+
+    return [*(_row(name) for name in known()), *captioners.rows()]
 
 
 def notes() -> list[str]:

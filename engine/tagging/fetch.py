@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from engine.dataset.names import printable
 from engine.protocol.errors import EngineError
@@ -36,6 +37,25 @@ def fetch(tagger: Tagger) -> None:
     except Exception as error:  # the network fails in every way there is
         words = printable(str(error)).strip().splitlines()
         raise _absent(tagger, words[0][:200] if words else type(error).__name__) from None
+
+
+def hub_folder(name: str, hub: str, folder: Path) -> None:
+    """Download what transformers needs of a repository; raises EngineError `tagger_absent`."""
+    files = "config.json, *.safetensors, …"
+    told = {"name": name, "files": files, "hub": hub, "path": printable(str(folder))}
+    if os.environ.get(ASKED_OFFLINE, "").lower() in ("1", "true", "yes", "on"):
+        raise EngineError("tagger_absent", reason="HF_HUB_OFFLINE is set", **told)
+    os.environ["HF_HUB_OFFLINE"] = "0"
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub import snapshot_download
+
+    try:
+        make_private_dir(folder)
+        snapshot_download(hub, local_dir=folder, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors"])
+    except Exception as error:  # as above
+        words = printable(str(error)).strip().splitlines()
+        reason = (words[0][:200] if words else type(error).__name__).rstrip(".")
+        raise EngineError("tagger_absent", reason=reason, **told) from None
 
 
 def _absent(tagger: Tagger, reason: str) -> EngineError:

@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from engine.dataset import tag_edit
 from engine.dataset.scan import Dataset, ImageFile, scan
 from engine.protocol import events
 from engine.protocol.control import ControlReader
 from engine.protocol.errors import EngineError, ErrorInfo
+from engine.protocol.errors import describe as describe_error
 from engine.protocol.events import Plan
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.protocol.tagging import TaggingReport
 from engine.runs.folder import RunFolder
-from engine.tagging import apply
+from engine.tagging import apply, captioners
+from engine.tagging.captioners import Captioner
 from engine.tagging.contracts import Tagger, find
 from engine.tagging.feed import Prepared, prepared
 from engine.tagging.fetch import fetch
@@ -51,15 +54,54 @@ class _Tagging:
         apply.check(self.options)
         self.journal.emit(events.Phase, name="prepare")
         dataset = scan(Path(self.job.dataset))
-        taggers = [find(name) for name in self.options.taggers]
+        captioner = captioners.find(self.options.taggers[0]) if len(self.options.taggers) == 1 else None
+        taggers = [] if captioner is not None else [find(name) for name in self.options.taggers]
         self.journal.emit(events.Phase, name="load")
         try:
+            if captioner is not None:
+                self._describe(captioner, dataset)
+                self._finish("done")
+                return
             scores = [self._score(tagger, dataset) for tagger in taggers]
             self._write(scores)
             self._finish("done")
         except Stopped:
             self.control.done("stop", "stop_now")
             self._finish("stopped")
+
+    # -- sentences --------------------------------------------------------------------------------------------
+
+    def _describe(self, captioner: Captioner, dataset: Dataset) -> None:
+        from engine.tagging import describe
+
+        model = describe.Model(captioner)
+        kept = describe.Kept(dataset.path, captioner)
+        only = set(self.options.images)
+        usable = [image for image in dataset.images if image.usable and (not only or image.name in only)]
+        open_ones = [image for image in usable if self.options.again or kept.of(image) is None]
+        device = "CPU" if model.device == "cpu" else "CUDA"
+        plan = Plan(images=len(usable), base=captioner.name, device=device, precision="fp32", batch=1)
+        self.journal.emit(events.Phase, name="tag", plan=plan)
+        start, done = time.monotonic(), len(usable) - len(open_ones)
+
+        def tell(number: int) -> None:
+            self._tell(done + number, len(usable), number / max(1e-6, time.monotonic() - start))
+
+        def fail(image: ImageFile, info: ErrorInfo) -> None:
+            self._fail(iter([describe_error(info.code, **{**info.args, "file": image.name})]))
+            self.failed.add(image.name)
+
+        self._tell(done, len(usable))
+        describe.describe(model, kept, open_ones, check=self.control.check, tell=tell, fail=fail)
+        self.journal.emit(events.Phase, name="save")
+        dataset = scan(Path(self.job.dataset))
+        planned = describe.plan(dataset, captioner, kept, self.options.existing, only)
+        changed = 0
+        if self.options.write:
+            changed = len(tag_edit.carry_out(dataset, planned).captions)
+        self.journal.emit(
+            events.Tagged, images=len(dataset.images), scored=len(usable), changed=changed, failed=len(self.failed)
+        )
 
     # -- scoring ----------------------------------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ def test_captions_are_always_what_a_plain_model_says(
     past: list[dict[str, tuple[bytes | None, bytes | None]]] = []
     future: list[dict[str, tuple[bytes | None, bytes | None]]] = []
     refused = 0
-    for turn in range(400):
+    for turn in range(500):
         roll = dice.random()
         if roll < 0.55:
             op = an_op(dice, folder.names)
