@@ -7,6 +7,7 @@ Counts are the trainer's own (`dataset.plan`); probes and past bakes speak throu
 from __future__ import annotations
 
 import functools
+import math
 import os
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def of_plan(
     precision = precision_on(params, device)
     facts = calibration.facts(plan, params, device=device, model=known.model, precision=precision)
     weights = footprint.lora_parameters(params, known.model, known.path)
-    times, memory, source = _times(facts, weights)
+    times, memory, source, far = _times(facts, weights)
     seconds = times.load + times.image * facts.images + times.step * plan.optimizer_steps
     seconds += times.closing * plan.epochs + times.held * facts.held_out * (plan.epochs + 1)
     seconds += times.previews * preview_rounds(params)
@@ -109,7 +110,7 @@ def of_plan(
         epochs=plan.epochs,
         epoch_files=saved_epochs(params),
         seconds=round(seconds, 1),
-        error=_error(source, past),
+        error=round(min(1.0, _error(source, past) * (1 + far)), 2),
         memory_bytes=memory,
         device=device,
         device_memory=room,
@@ -209,12 +210,13 @@ def precision_on(params: BakeParams, device: str) -> str:
     return "fp32" if device == "CPU" else "bf16"
 
 
-def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str]:
+def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str, float]:
+    """Times, memory, their source, and how far the measurement behind them is from this work (0: the same)."""
     modelled = footprint.forecast(facts)
     memory = footprint.memory(facts, weights)
     row = calibration.nearest(facts, calibration.load())
     if row is None:
-        return modelled, memory, "model"
+        return modelled, memory, "model", 0.0
     # What was measured, moved to these settings by the model's own proportions.
     fixed = fixed_share(facts.device)
     if row.fixed_seconds:
@@ -231,7 +233,9 @@ def _times(facts: Facts, weights: int) -> tuple[footprint.Forecast, int, str]:
         former = footprint.memory(row.facts, _weights_then(row.facts, facts, weights))
         memory = max(row.memory_bytes + memory - former, row.memory_bytes // 2)
     times = footprint.Forecast(step, row.load_seconds, row.image_seconds * area, previews, row.closing_seconds, held)
-    return times, memory, "probe" if row.probe and row.facts.like(facts) else "history"
+    like = row.facts.like(facts)
+    far = 0.0 if like else abs(math.log(max(1, facts.work) / max(1, row.facts.work)))
+    return times, memory, "probe" if row.probe and like else "history", far
 
 
 def _weights_then(then: Facts, now: Facts, weights: int) -> int:

@@ -94,7 +94,10 @@ class _Reader:
         if self._on.get("network_train_text_encoder_only", False) not in _OFF:
             self._params["unet_lr"] = 0.0
         silent = names.DEFAULTS if self._format != "lorabake" else {}
-        told = {name: value for name, value in silent.items() if name not in self._params}
+        idle = () if self._params.get("enable_bucket") else names.OF_BUCKETS
+        if self._params.get("lr_scheduler") != "cosine_with_restarts":
+            idle = (*idle, "lr_scheduler_cycles")
+        told = {name: value for name, value in silent.items() if name not in self._params and name not in idle}
         order = {key: place for place, key in enumerate(self._on)}
         return Recipe(
             path=printable(str(self._path)),

@@ -205,3 +205,6 @@ DEFAULTS: dict[str, Any] = {
     "bucket_reso_steps": 64,
 }
 """What sd-scripts takes where a configuration is silent and our default is another."""
+
+OF_BUCKETS = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps")
+"""Those of them that mean nothing while there are no buckets."""
