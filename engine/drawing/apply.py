@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.lora.dora import column_norms
 from engine.lora.start import by_key, every_target
@@ -29,7 +29,7 @@ class Dressed:
     def __init__(self, model: DiffusionModel) -> None:
         self.model = model
         self._targets = every_target(model, BakeParams())
-        self._modules = {target.key: root.get_submodule(target.path) for root, target in self._targets}
+        self._modules: dict[str, Any] = {target.key: root.get_submodule(target.path) for root, target in self._targets}
         self._kept: dict[str, Tensor] = {}
         self._worn: list[LoraUse] = []
 
@@ -87,7 +87,7 @@ class Dressed:
             # Off the device: a copy of SDXL's layers there could be what does not fit.
             self._kept[key] = base.detach().to("cpu", copy=True)
         original = self._kept[key].to(base.device, torch.float32)
-        base.copy_(base.float() + weight * _delta(layer, file, original, module))
+        base.copy_(base.float() + weight * _delta(layer, file, original))
 
 
 def check(path: Path, family: str) -> Adapter:
@@ -105,7 +105,7 @@ def check(path: Path, family: str) -> Adapter:
     return adapter
 
 
-def _delta(layer: Layer, file: Any, original: Tensor, module: nn.Module) -> Tensor:
+def _delta(layer: Layer, file: Any, original: Tensor) -> Tensor:
     """What the layer adds at weight 1, in fp32 and in the shape of the weight."""
     device = original.device
     down = file.get_tensor(layer.tensors["down"]).to(device, torch.float32)
@@ -125,4 +125,5 @@ def _delta(layer: Layer, file: Any, original: Tensor, module: nn.Module) -> Tens
         magnitude = magnitude.reshape(shape)
     else:
         raise ValueError(f"{layer.module} has {magnitude.numel()} magnitudes")
-    return merged * (magnitude / norm) - original
+    dora: Tensor = merged * (magnitude / norm) - original
+    return dora

@@ -15,7 +15,7 @@ from torch import Tensor
 _ORDER = 4
 
 
-class LMS(EulerDiscreteScheduler):  # type: ignore[misc]
+class LMS(EulerDiscreteScheduler):
     """Sigmas, timesteps and scaling are those of the Euler sampler; the step looks back on earlier derivatives."""
 
     def set_timesteps(self, *args: Any, **options: Any) -> None:
@@ -23,13 +23,14 @@ class LMS(EulerDiscreteScheduler):  # type: ignore[misc]
         super().set_timesteps(*args, **options)
         self._past: list[Tensor] = []
 
-    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **_: Any) -> tuple[Tensor]:
+    def step(self, model_output: Tensor, timestep: Any, sample: Tensor, **_: Any) -> Any:  # type: ignore[override]
         """The sample one sigma further on, in a tuple of one as `return_dict=False` would give."""
         if self.step_index is None:
             self._init_step_index(timestep)
-        place = int(self.step_index)
+        place = int(self.step_index or 0)
         sigma = float(self.sigmas[place])
-        if self.config.prediction_type == "v_prediction":
+        config: Any = self.config
+        if config.prediction_type == "v_prediction":
             clean = model_output * (-sigma / (sigma**2 + 1) ** 0.5) + sample / (sigma**2 + 1)
         else:
             clean = sample - sigma * model_output
@@ -37,7 +38,7 @@ class LMS(EulerDiscreteScheduler):  # type: ignore[misc]
         sigmas = self.sigmas.to("cpu", torch.float64).numpy()
         weights = coefficients(sigmas, place, min(place + 1, _ORDER))
         change = sum((weight * slope for weight, slope in zip(weights, self._past, strict=False)), sample * 0)
-        self._step_index += 1
+        self._step_index: Any = place + 1
         return (sample + change,)
 
 

@@ -24,7 +24,7 @@ def sheet(drawn: Drawn) -> bytes:
     width = max(picture.width for picture in pictures)
     height = max(picture.height for picture in pictures)
     font = _font(max(11, min(28, width // 16)))
-    line = font.getbbox("Åg")[3] + 3
+    line = int(font.getbbox("Åg")[3]) + 3
     room = max(int(_WIDEST * width), 90)
     rows = [_broken(label, font, room, _LINES) for label in drawn.rows]
     columns = [_broken(label, font, width, 3) for label in drawn.columns]

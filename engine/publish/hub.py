@@ -52,7 +52,7 @@ def upload(
     if not token:
         raise EngineError("hub_token_missing")
     api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token, library_name="lorabake")
-    hub.utils.disable_progress_bars()
+    hub.utils.disable_progress_bars()  # type: ignore[attr-defined]
     with _told(repository, token):
         tell(0, 3)
         owner = str(api.whoami()["name"])

@@ -62,8 +62,9 @@ def verdict(seen: Judged | None, held: Mapping[int, float], saved: Sequence[int]
         top = max(scores.values())
         best = min(epoch for epoch, value in scores.items() if value >= top - NEAR)
         one = seen.epochs[best]
-        words = {"epoch": best, "likeness": f"{one.likeness:.0%}", "obedience": f"{one.obedience:.0%}"}
-        hints.append(describe("hint_best_seen", tagger=seen.tagger, **words))
+        likeness, obedience = f"{one.likeness:.0%}", f"{one.obedience:.0%}"
+        words = describe("hint_best_seen", tagger=seen.tagger, epoch=best, likeness=likeness, obedience=obedience)
+        hints.append(words)
     overtrained = _overtrained(scores, losses)
     if overtrained:
         hints.append(describe("hint_overtrained", epoch=overtrained))

@@ -110,7 +110,7 @@ def note_of_grid(values: dict[str, str]) -> tuple[str, bool]:
         return _("Epochs, weights, seeds and CFG are numbers with commas between."), True
     count = 1
     for axis in (asked.epochs, asked.weights, asked.seeds, asked.cfgs, asked.prompts):
-        count *= max(1, len(axis))  # type: ignore[arg-type]
+        count *= max(1, len(axis))
     words = _("{count} pictures and a column of the base alone; several prompts with | between. Enter draws.")
     return words.format(count=count), False
 

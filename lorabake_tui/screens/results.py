@@ -322,6 +322,10 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
 
 
 def _columns(*, held_out: bool, seen: bool = False) -> tuple[Column, ...]:
-    columns = (Column(_("Epoch")), Column(_("Loss"), 6, right=True), Column(_("Size"), 9, right=True, shown_from=28))
+    columns: tuple[Column, ...] = (
+        Column(_("Epoch")),
+        Column(_("Loss"), 6, right=True),
+        Column(_("Size"), 9, right=True, shown_from=28),
+    )
     columns += (Column(_("Held out"), 8, right=True, shown_from=28),) if held_out else ()
     return (*columns, Column(_("Likeness"), 8, right=True, shown_from=28)) if seen else columns

@@ -171,9 +171,9 @@ async def test_two_runs_side_by_side(
         await pilot.press("enter")
         await until(pilot, lambda: "Differences" in screen_text(pilot.app) and pilot.app.screen is not screen)
         await pilot.press("j", "j")
-        text = screen_text(pilot.app)
-        assert "second · epoch 2" in text
-        assert "unet_lr" in text or "dataset" in text
+        await until(pilot, lambda: "second · epoch 2" in screen_text(pilot.app))
+        assert "mira · epoch 2" in screen_text(pilot.app)
+        assert "dataset" in screen_text(pilot.app)
 
 
 async def test_parameters_tell_their_origin_and_pruning_asks_first(
