@@ -49,6 +49,7 @@ TESTS: tuple[Action, ...] = (
 COMPARE: tuple[Action, ...] = (
     Action("compare.down", "j,down", N_("Next epoch"), N_("Show the next epoch of both runs."), palette=False),
     Action("compare.up", "k,up", N_("Epoch before"), N_("Show the epoch before of both runs."), palette=False),
+    Action("compare.more", "space,pagedown", N_("More"), N_("Show more of the differences."), palette=False),
     Action("compare.pictures", "o,enter", N_("Pictures"), N_("Look at the previews full-screen."), palette=False),
     Action("compare.close", "escape,q", N_("Back"), N_("Go back to the results."), palette=False),
 )

@@ -27,6 +27,8 @@ _NAMES = ("dataset", "base", "preset")
 class CompareScreen(Screen[None], inherit_bindings=False):
     """`pair` are the two runs; `epoch` is where to begin. Both show the same epoch, the nearest they have."""
 
+    # The list shows where one is; the keys are this screen's.
+    AUTO_FOCUS = ""
     BINDINGS = keys.bindings("compare")
     DEFAULT_CSS = """
     CompareScreen {
@@ -54,7 +56,7 @@ class CompareScreen(Screen[None], inherit_bindings=False):
         yield HintLine()
 
     def on_mount(self) -> None:
-        names = ("compare.up", "compare.down", "compare.pictures", "compare.close")
+        names = ("compare.up", "compare.down", "compare.more", "compare.pictures", "compare.close")
         self.query_one(HintLine).tell(hints_of([keys.find(name) for name in names]))
         rows = self.query_one(RowList)
         rows.can_focus = False
@@ -88,6 +90,14 @@ class CompareScreen(Screen[None], inherit_bindings=False):
     def action_up(self) -> None:
         self._at = max(0, self._at - 1)
         self._show()
+
+    def action_more(self) -> None:
+        """The next page of differences, from the last one on to the first again."""
+        rows = self.query_one(RowList)
+        if rows.current == len(self._rows) - 1:
+            rows.action_first()
+        else:
+            rows.action_page_down()
 
     @work(exit_on_error=False, group="full")
     async def action_pictures(self) -> None:

@@ -33,6 +33,8 @@ _WIDE = 5
 class TestsScreen(Screen[None], inherit_bindings=False):
     """The tests; `chosen` is the one to begin with."""
 
+    # The list shows where one is; the keys are this screen's.
+    AUTO_FOCUS = ""
     BINDINGS = keys.bindings("tests")
     DEFAULT_CSS = """
     TestsScreen {
