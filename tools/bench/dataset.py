@@ -6,6 +6,7 @@ The plain way is Pillow in a loop: open every header and read every caption, or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import shutil
@@ -15,10 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyte
 from PIL import Image, ImageOps
 
 from engine.protocol.messages import CropParams, DatasetRows, PathParams, PictureParams
 from lorabake_tui.client import EngineClient
+from tools.bench.first_paint import Terminal
 
 MANY, HUGE = 10_000, 100_000
 PHOTOS = 12
@@ -132,6 +135,51 @@ async def bench_open(folder: Path) -> None:
     print(f"open {HUGE} images: first rows {first * 1000:.0f} ms, all {everything:.1f} s, peak {memory:.0f} MB")
 
 
+def keys_meanwhile(folder: Path) -> list[float]:
+    """Seconds from a key to the cursor's new place, pressed one after the other while the app reads a dataset."""
+    home = folder / "home-of-keys"
+    terminal = Terminal("lorabake_tui", str(folder / "many"), home=home)
+    screen = pyte.Screen(120, 36)
+    stream = pyte.ByteStream(screen)
+
+    def shows(wanted: str) -> bool:
+        with contextlib.suppress(Exception):  # the emulator knows less than a terminal
+            stream.feed(terminal.read(0.005))
+        return wanted in "\n".join(screen.display)
+
+    def place() -> str:
+        return next((line.partition("▌")[2].split("│")[0] for line in screen.display[2:] if "▌" in line), "")
+
+    times: list[float] = []
+    try:
+        limit = time.perf_counter() + 120
+        while not (shows("images") and place()):
+            if time.perf_counter() > limit:
+                return times
+        while shows("reading"):
+            before, pressed = place(), time.perf_counter()
+            os.write(terminal.master, b"j")
+            while place() == before and time.perf_counter() < pressed + 10:
+                shows("")
+            times.append(time.perf_counter() - pressed)
+        return times
+    finally:
+        terminal.end()
+
+
+def bench_keys(folder: Path) -> None:
+    """Keys while 10,000 images are being read."""
+    times = sorted(keys_meanwhile(folder))
+    if not times:
+        print("key to paint meanwhile: everything was read before a key could be pressed")
+        return
+    p95 = times[min(len(times) - 1, int(len(times) * 0.95))]
+    print(
+        f"key to paint while {MANY} images are read: {len(times)} keys, median "
+        f"{statistics.median(times) * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms, best {times[0] * 1000:.0f} ms"
+    )
+
+
 async def bench_photos(folder: Path) -> None:
     """Cropping and looking at large photographs."""
     photos = make_photos(folder / "photos")
@@ -172,6 +220,7 @@ def main() -> None:
     try:
         asyncio.run(bench_photos(folder))
         asyncio.run(bench_open(folder))
+        bench_keys(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
