@@ -109,6 +109,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
     def on_screen_resume(self) -> None:
         super().on_screen_resume()
         self.facts_changed()
+        self._tick()
 
     # -- which run --------------------------------------------------------------------------------------------
 
@@ -137,8 +138,10 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
             self.run_shown, self._asked, self._painted, self._logged = row.id, None, (), (-1, "")
             self._curves.at = None
             self._draw_curves()
+            self._tick()
         self._watching.follow(row.id)
-        self._tick()
+        if not self._painted:
+            self._tick()
 
     def _switch(self, by: int) -> None:
         runs = [row.id for row in self.bench.store.started()]
