@@ -322,10 +322,11 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
 
 
 def _columns(*, held_out: bool, seen: bool = False) -> tuple[Column, ...]:
+    """What matters more takes the room of the size, which stands below as well."""
     columns: tuple[Column, ...] = (
         Column(_("Epoch")),
         Column(_("Loss"), 6, right=True),
-        Column(_("Size"), 9, right=True, shown_from=28),
+        Column(_("Size"), 9, right=True, shown_from=50 if held_out or seen else 28),
     )
     columns += (Column(_("Held out"), 8, right=True, shown_from=28),) if held_out else ()
     return (*columns, Column(_("Likeness"), 8, right=True, shown_from=28)) if seen else columns
