@@ -9,7 +9,8 @@ from PIL import Image
 
 from engine.lora import kohya
 from engine.protocol import fields
-from engine.protocol.events import Preview, Step, Validation
+from engine.protocol.control import send
+from engine.protocol.events import Event, Phase, Preview, Step, Validation
 from engine.runs.folder import RunFolder
 from tests.tiny import tiny_dataset
 from tests.train.conftest import QUICK, Kitchen, losses
@@ -124,7 +125,12 @@ def drawn(kitchen: Kitchen, name: str, **params: Any) -> list[bytes]:
     """The four previews of the untrained base."""
     settings = SHORT | {"preview_every_epochs": 1, "preview_steps": 3, "preview_prompt": "a cat"} | params
     run = kitchen.submit(name, **settings)
-    kitchen.bake(run)
+
+    def stop(run: RunFolder, event: Event) -> None:
+        if isinstance(event, Phase) and event.name == "train":
+            send(run.control, "stop_now")
+
+    kitchen.bake(run, stop)
     return [Image.open(run.preview_file(0, i)).tobytes() for i in range(1, 5)]
 
 
