@@ -93,7 +93,7 @@ def test_first_day(terminal: Terminal, pictures: Path) -> None:
     _press_shown(terminal, "c Crop")
     terminal.wait_for("64 × 96", "the subject", "↓ Down")  # the embedded base's own sizes come first
     terminal.press("down", "512x768")
-    terminal.wait_for("512x768", "None would be enlarged")
+    terminal.wait_for("512 × 768", "None would be enlarged")
     _press_shown(terminal, "Enter OK")
     terminal.wait_for("Crops · 6", "1/6")
     for place in range(1, 7):
