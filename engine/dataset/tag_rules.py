@@ -162,7 +162,7 @@ class Ruler:
         gone: set[str] = set()
         for key in keys:
             gone |= self._implied(key) & keys
-        gone |= self._beaten(name, keys - gone)
+        gone |= self._beaten(name, [key for tag in after if (key := key_of(tag)) not in gone])
         return [tag for tag in after if key_of(tag) not in gone] if gone else after
 
     def _verdict(self, tag: str) -> tuple[bool, list[str] | None]:
@@ -180,14 +180,16 @@ class Ruler:
             found |= implied_by(key)
         return found - {key}
 
-    def _beaten(self, name: str, keys: set[str]) -> set[str]:
+    def _beaten(self, name: str, order: list[str]) -> set[str]:
+        """Of each group all but the surest; where no tagger said anything, all but the first."""
         gone: set[str] = set()
+        keys = set(order)
         if not self._groups or several(keys):
             return gone
         for group in self._groups:
             rivals = keys & group.tags
             if len(rivals) > 1 and not keys & group.unless:
-                gone |= rivals - {max(sorted(rivals), key=lambda key: (self._score(name, key), len(key)))}
+                gone |= rivals - {max(rivals, key=lambda key: (self._score(name, key), -order.index(key)))}
         return gone
 
     def _score(self, name: str, key: str) -> float:
@@ -267,7 +269,7 @@ def rows_of(
                 unsure[parent, key] = unsure.get((parent, key), 0) + 1
         if not several(set(present)):
             for group in groups:
-                rivals = group.tags & present
+                rivals = frozenset(group.tags & present)
                 if len(rivals) > 1 and not group.unless & present:
                     clashes[rivals] = clashes.get(rivals, 0) + 1
     for found, sure in ((pairs, True), (unsure, False)):

@@ -93,9 +93,10 @@ def traits(dataset: Dataset, trigger: str) -> Traits:
     )
 
 
-def bind_plan(dataset: Dataset, trigger: str, verdicts: dict[str, Verdict]) -> Plan:
-    """What the verdicts change: bound tags leave the captions, those not bound any more return to their places."""
-    bound = read_rules(dataset.path).bindings.get(trigger, _Bound())
+def bind_plan(dataset: Dataset, trigger: str, verdicts: dict[str, Verdict], rules: Rules | None = None) -> Plan:
+    """What the verdicts change: bound tags leave the captions, those not bound any more return to their places.
+    `rules` are what was decided before, the dataset's own when they are not given."""
+    bound = (rules if rules is not None else read_rules(dataset.path)).bindings.get(trigger, _Bound())
     drop = {key_of(tag) for tag, verdict in verdicts.items() if verdict == "bind"}
     returning: dict[str, list[tuple[int, str]]] = {}
     for tag, taken in bound.taken.items():
@@ -132,6 +133,12 @@ def verdicts_of(root: Path, op: TagOp) -> dict[str, Verdict]:
 def remember(root: Path, trigger: str, verdicts: dict[str, Verdict], planned: Plan, done: set[str]) -> None:
     """Keep verdicts, and who had the tags that are bound now; raises OSError."""
     rules = read_rules(root)
+    decide(rules, trigger, verdicts, planned, done)
+    atomic_write(root / FOLDER / "tag_rules.json", msgspec.json.format(msgspec.json.encode(rules), indent=1) + b"\n")
+
+
+def decide(rules: Rules, trigger: str, verdicts: dict[str, Verdict], planned: Plan, done: set[str]) -> None:
+    """Write into `rules` what `remember` keeps."""
     bound = rules.bindings.setdefault(trigger, _Bound())
     bound.verdicts = {tag: verdict for tag, verdict in verdicts.items() if verdict}
     drop = {key_of(tag): tag for tag, verdict in verdicts.items() if verdict == "bind"}
@@ -141,7 +148,6 @@ def remember(root: Path, trigger: str, verdicts: dict[str, Verdict], planned: Pl
             for place, tag in enumerate(split_tags(image.caption or "")):
                 if key_of(tag) in drop:
                     bound.taken.setdefault(tag, {})[image.name] = place
-    atomic_write(root / FOLDER / "tag_rules.json", msgspec.json.format(msgspec.json.encode(rules), indent=1) + b"\n")
 
 
 def _of_trigger(dataset: Dataset, trigger: str) -> list[ImageFile]:

@@ -26,6 +26,7 @@ from engine.protocol.tags import (
 if TYPE_CHECKING:
     from engine.dataset.scan import Dataset, ImageFile
     from engine.dataset.tag_edit import Done, Plan
+    from engine.dataset.tag_traits import Rules
 
 _FAILED = 2000
 """Failures that are named; more would not fit a line."""
@@ -56,17 +57,20 @@ def tags_edit(context: Context, params: EditParams) -> TagReport:
 def tags_replay(context: Context, params: ReplayParams) -> TagReport:
     """Do the edits of a journal again, each as an edit of its own; as a dry run on captions in memory alone."""
     from engine.dataset.tag_edit import Done, carry_out, with_captions
-    from engine.dataset.tag_traits import remember, verdicts_of
+    from engine.dataset.tag_traits import decide, read_rules, remember, verdicts_of
 
     dataset = context.datasets.get(params.path)
     first = {image.name: image.caption for image in dataset.images}
     failed, last = [], Done(0, "", {}, [], [])
     changed: dict[str, str | None] = {}
+    rules = read_rules(dataset.path)
     for op in params.ops:
-        planned = _plan(context, dataset, op)
+        planned = _plan(context, dataset, op, rules if params.dry_run else None)
         if params.dry_run:
             captions: dict[str, str | None] = {image.name: text for image, text in planned.changes}
             failed += planned.failed
+            if op.verb == "bind":
+                decide(rules, op.new, verdicts_of(dataset.path, op), planned, set(captions))
             dataset = with_captions(dataset, captions)
         else:
             last = carry_out(dataset, planned)
@@ -167,12 +171,12 @@ def _stepped(context: Context, params: StepParams, step: object) -> TagReport:
     return _report(context, params.path, done._replace(captions=captions, failed=failed), 20, scope=len(captions))
 
 
-def _plan(context: Context, dataset: Dataset, op: TagOp) -> Plan:
+def _plan(context: Context, dataset: Dataset, op: TagOp, rules: Rules | None = None) -> Plan:
     from engine.dataset.tag_edit import plan
     from engine.dataset.tag_traits import bind_plan, verdicts_of
 
     if op.verb == "bind":
-        return bind_plan(dataset, op.new, verdicts_of(dataset.path, op))
+        return bind_plan(dataset, op.new, verdicts_of(dataset.path, op), rules)
     scores = None
     if op.verb == "rules":
         from engine.dataset.tag_rules import spelt_out

@@ -54,6 +54,43 @@ def test_verbs_preview_undo_and_replay(lorabake: Lorabake, dataset: Path, tmp_pa
     assert captions(other) == edited
 
 
+def test_rules_binding_and_writing(lorabake: Lorabake, dataset: Path, tmp_path: Path) -> None:
+    def tags(*words: str, folder: Path = dataset) -> dict[str, object]:
+        done = lorabake.run("tags", str(folder), *words, "--json")
+        assert done.returncode == 0, done.stderr
+        report: dict[str, object] = json.loads(done.stdout)
+        return report
+
+    tags("write", "1.png", "mira, hat, straw hat, blue eyes, once")
+    other = tmp_path / "other"
+    shutil.copytree(dataset, other)
+    (other / ".lorabake" / "tags.jsonl").unlink()
+    found = tags("rules")
+    assert ["hat"] in [row["rule"]["tags"] for row in found["rows"] if row["rule"]["kind"] == "implied"]  # type: ignore[attr-defined]
+    rules = ("rules", "--implied", "--exclude", "picture*", "--replace", "solo", "alone", "--rare", "2")
+    preview = tags(*rules, "--dry-run")
+    assert captions(dataset)["1"] == "mira, hat, straw hat, blue eyes, once"
+    assert {diff["file"]: diff["after"] for diff in preview["diffs"]}["1.png"] == "mira"  # type: ignore[attr-defined]
+    tags("rules", "--implied", "--exclude", "once, picture*", "--remember")
+    assert tags("rules", "--own", "--replace", "solo", "alone")["changed"] == 4
+    assert captions(dataset)["1"] == "mira, straw hat, blue eyes"
+    assert captions(dataset)["2"] == "mira, alone"
+    bound = tags("bind", "mira", "blue eyes", "alone")
+    assert bound["changed"] == 4
+    assert captions(dataset)["1"] == "mira, straw hat"
+    verdicts = {row["tag"]: row["verdict"] for row in tags("traits", "mira")["traits"]}  # type: ignore[attr-defined]
+    assert verdicts["blue eyes"] == "bind"
+    tags("bind", "mira", "alone")
+    assert captions(dataset)["1"] == "mira, straw hat, blue eyes"
+    journal = dataset / ".lorabake" / "tags.jsonl"
+    preview = tags("apply", str(journal), "--dry-run", folder=other)
+    assert {diff["file"]: diff["after"] for diff in preview["diffs"]}["1.png"] == "mira, straw hat, blue eyes"  # type: ignore[attr-defined]
+    tags("apply", str(journal), folder=other)
+    assert captions(other) == captions(dataset)
+    tags("undo", "--count", "9")
+    assert captions(dataset)["1"] == "mira, solo, picture 1"
+
+
 def test_mistakes_are_one_sentence(lorabake: Lorabake, dataset: Path, tmp_path: Path) -> None:
     start = captions(dataset)
     (tmp_path / "broken.jsonl").write_text("not json\n")
