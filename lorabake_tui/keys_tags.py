@@ -55,6 +55,8 @@ TAGS: tuple[Action, ...] = (
         N_("Look through the images for the tag under the cursor, the doubtful ones first: y, n, u."),
         footer=5,
     ),
+    Action("tags.quality", "V", N_("Quality"), N_("Look through the images shown and reject the bad ones.")),
+    Action("tags.twins", "D", N_("Doubles"), N_("Look through pairs of images that are almost the same.")),
     Action(
         "tags.bind",
         "b",
@@ -95,6 +97,21 @@ TAG_REVIEW: tuple[Action, ...] = (
     Action(
         "tag_review.close", "escape,q", N_("Close"), N_("Stop here; the next review goes on from here."), palette=False
     ),
+)
+
+IMAGE_REVIEW: tuple[Action, ...] = (
+    Action("image_review.keep", "y", N_("Keep"), N_("Keep the picture, or both of a pair."), palette=False),
+    Action("image_review.reject", "n", N_("Reject"), N_("Reject the picture, of a pair the left one."), palette=False),
+    Action("image_review.swap", "s", N_("Swap"), N_("Let the other of a pair be the one to reject."), palette=False),
+    Action("image_review.back", "u", N_("Back"), N_("Take the last answer back."), palette=False),
+    Action(
+        "image_review.finish",
+        "enter",
+        N_("Finish"),
+        N_("Move what was rejected to the dataset's trash."),
+        palette=False,
+    ),
+    Action("image_review.close", "escape,q", N_("Close"), N_("Close and reject nothing."), palette=False),
 )
 
 TRAITS: tuple[Action, ...] = (

@@ -32,7 +32,7 @@ _INTENT = "tags-"
 _PART = "tags.part"
 _KEPT_SECONDS = 120.0
 """How long an intent outlives its edit: within this time the disk has the captions themselves."""
-_FLUSHED = 64
+_FLUSHED = 8
 """Edits of up to this many captions are flushed file by file; for larger ones the intent stands in."""
 
 # A POSIX lock keeps other processes out, these the other threads of ours.

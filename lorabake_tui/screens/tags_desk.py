@@ -181,6 +181,27 @@ class TagsDesk(TagsEdits, inherit_bindings=False):
             pictures = PictureSource(self.bench.engine.call)
             await self.app.push_screen_wait(TagReview(self.bench.opened.path, tag, pictures, self.in_turn, self.take))
 
+    def action_quality(self) -> None:
+        self._review_images(twins=False)
+
+    def action_twins(self) -> None:
+        self._review_images(twins=True)
+
+    @work(exit_on_error=False, group="dialog")
+    async def _review_images(self, *, twins: bool) -> None:
+        from lorabake_tui.dialogs.image_review import ImageReview
+        from lorabake_tui.widgets.picture import PictureSource
+
+        if not self.shown:
+            return
+        pictures = PictureSource(self.bench.engine.call)
+        review = ImageReview(self.bench.opened.path, self.shown, pictures, self.in_turn, twins=twins)
+        count = await self.app.push_screen_wait(review)
+        if count:
+            words = ngettext("{count} image is in the trash", "{count} images are in the trash", count)
+            self.bench.tell(words.format(count=count) + " · " + _("u in the Dataset section brings them back"))
+            self.bench.reload_dataset()
+
     @work(exit_on_error=False, group="dialog")
     async def action_bind(self) -> None:
         from lorabake_tui.dialogs.tag_traits import TraitsBox

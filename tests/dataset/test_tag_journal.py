@@ -143,7 +143,7 @@ def test_captions_are_always_what_a_plain_model_says(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda fd: None)  # a slow disk's time; what a crash leaves is tested elsewhere
-    monkeypatch.setattr(tag_journal, "_FLUSHED", 64 * (seed % 2))  # half of them in the way of large edits
+    monkeypatch.setattr(tag_journal, "_FLUSHED", 1000 * (seed % 2))  # half of them in the way of large edits
     monkeypatch.setattr(tag_journal, "_KEPT_SECONDS", -1.0)
     dice = random.Random(seed)
     folder = Folder(tmp_path, 16, dice)

@@ -69,7 +69,7 @@ def reopened(root: Path) -> tag_journal.TagJournal:
         return journal
 
 
-@pytest.mark.parametrize("flushed", [64, 0], ids=["each flushed", "as a large edit"])
+@pytest.mark.parametrize("flushed", [1000, 0], ids=["each flushed", "as a large edit"])
 def test_killed_at_every_write_of_an_edit_and_of_its_undo(
     tmp_path: Path, flushed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,6 +211,31 @@ async def test_pins_macros_bookmarks(app: App, sample_dataset: Path, until: Unti
         assert set(pilot.app.screen._desk.macros) == {"w"}
 
 
+async def test_reviews_of_images(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    import shutil
+
+    shutil.copy(sample_dataset / "00.png", sample_dataset / "zz.png")
+    before = len(list(sample_dataset.glob("*.png")))
+    async with app(dataset=sample_dataset, section="tags") as pilot:
+        await _opened(pilot, until)
+        await pilot.press("D")
+        await until(pilot, lambda: "00.png" in screen_text(pilot.app) and "zz.png" in screen_text(pilot.app))
+        assert "zz.png" in screen_text(pilot.app).split("  |  ")[1]
+        await pilot.press("s", "n")
+        await until(pilot, lambda: "1 rejected" in screen_text(pilot.app))
+        assert (sample_dataset / "zz.png").exists()
+        await pilot.press("enter")
+        await until(pilot, lambda: not (sample_dataset / "zz.png").exists())
+        await until(pilot, lambda: len(pilot.app.opened.rows) == before - 1)
+        await pilot.press("V")
+        await until(pilot, lambda: f"0 / {before - 1}" in screen_text(pilot.app))
+        await pilot.press("y", "n", "u", "y", "enter")
+        await until(pilot, lambda: pilot.app.screen.query("#tag-list"))
+        await pilot.press("V")
+        await until(pilot, lambda: f"2 / {before - 1}" in screen_text(pilot.app))
+    assert len(list(sample_dataset.glob("*.png"))) == before - 1
+
+
 async def test_rules(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
     (sample_dataset / "00.txt").write_text("mira, hat, straw hat, blue dress, dress, seldom", encoding="utf-8")
     before = _captions(sample_dataset)
