@@ -138,7 +138,8 @@ def golden() -> Callable[[str, str], None]:
 def masked() -> Callable[[str], str]:
     """`masked(text)`: the screen with what differs between machines (times, sizes, cost) replaced cell by cell."""
 
-    figure = re.compile(r" *(\d+:\d\d(:\d\d)?|\d+(\.\d)? [kMG]B)")
+    # Memory stands beside what the machine has, in one figure.
+    figure = re.compile(r" *(\d+:\d\d(:\d\d)?|\d+(\.\d)? [kMG]B( / \d+(\.\d)? [kMG]B)?)")
 
     def mask(text: str) -> str:
         return figure.sub(lambda match: "####".rjust(len(match[0])), text)
