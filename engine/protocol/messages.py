@@ -11,7 +11,6 @@ import msgspec
 
 from engine.protocol import PROTOCOL, datasets, drawing, publishing, recipes, tagging, tags
 from engine.protocol.adapters import LoraInfo
-from engine.protocol.control import Action
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.found import Filters, Found, Suggestions, TagTable
 from engine.protocol.records import (
@@ -32,6 +31,33 @@ from engine.protocol.records import (
     PresetRow,
     Rates,
     RunRow,
+)
+from engine.protocol.running import (
+    BoardParams as BoardParams,
+)
+from engine.protocol.running import (
+    BoardReport as BoardReport,
+)
+from engine.protocol.running import (
+    Branch as Branch,
+)
+from engine.protocol.running import (
+    ControlParams as ControlParams,
+)
+from engine.protocol.running import (
+    MoveParams as MoveParams,
+)
+from engine.protocol.running import (
+    RunParams as RunParams,
+)
+from engine.protocol.running import (
+    ScheduleParams as ScheduleParams,
+)
+from engine.protocol.running import (
+    Submit as Submit,
+)
+from engine.protocol.running import (
+    WatchParams as WatchParams,
 )
 from engine.protocol.telling import TellReport, TellSettings
 
@@ -256,90 +282,6 @@ class ImportedPreset(msgspec.Struct, frozen=True, kw_only=True):
 
     row: PresetRow
     recipe: recipes.Recipe
-
-
-class Submit(msgspec.Struct, frozen=True, kw_only=True):
-    """A bake to put at the end of the queue, or a probe of it; `start` wakes the runner. `when` is a time or quiet
-    hours as `engine.runs.schedule` reads them, `retries` how often a worker that dies is replaced,
-    `parent` the run that it bakes again."""
-
-    dataset: str
-    reg: str = ""
-    base: str = "demo"
-    preset: str = ""
-    params: dict[str, Any] = {}
-    name: str = ""
-    out: str = ""
-    start: bool = True
-    kind: Literal["bake", "fake", "probe"] = "bake"
-    when: str = ""
-    retries: int = 0
-    parent: str = ""
-
-
-class Branch(msgspec.Struct, frozen=True, kw_only=True):
-    """A new bake from an old one, with other parameters where `params` says so: from the weights of `epoch`, from its
-    saved `state`, or (neither) from the beginning on the dataset as it is now."""
-
-    run: str
-    epoch: int | None = None
-    state: bool = False
-    params: dict[str, Any] = {}
-    name: str = ""
-    out: str = ""
-    start: bool = True
-    when: str = ""
-    retries: int = 0
-
-
-class RunParams(msgspec.Struct, frozen=True, kw_only=True):
-    """A run by id, unique prefix, name, or `last`."""
-
-    run: str
-
-
-class WatchParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Replay a run's journal from after `seq`, then follow it until `runs.unwatch`."""
-
-    run: str
-    seq: int = 0
-
-
-class ControlParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask a live run for something; the answer comes as `ack` events in its journal. `values` are for `set`."""
-
-    run: str
-    action: Action
-    values: dict[str, float] = {}
-
-
-class MoveParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Move a waiting job by `by` places (negative: towards the front)."""
-
-    run: str
-    by: int
-
-
-class BoardParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Write TensorBoard's event files of a run into the folder `out` ("": tensorboard/ in the run's own)."""
-
-    run: str
-    out: str = ""
-
-
-class BoardReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Where they are, and how many numbers and pictures they hold."""
-
-    out: str
-    entries: int
-
-
-class ScheduleParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Say when a waiting job may start ("" at once), or how often its worker is replaced; None leaves it as it is."""
-
-    run: str
-    when: str | None = None
-    retries: int | None = None
 
 
 class Method(NamedTuple):
