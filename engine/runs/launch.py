@@ -30,6 +30,7 @@ REST_SECONDS = 10.0
 """A runner that could not work (its words are in runner.log) is not started again at once."""
 
 _children: list[subprocess.Popen[bytes]] = []
+_runner: subprocess.Popen[bytes] | None = None
 _rest_until = 0.0
 
 
@@ -54,6 +55,7 @@ def ensure_runner(*, survivor: bool = False) -> bool:
     Jobs left over from a crash are held first. A worker that outlived its runner passes `survivor`: its being
     here shows that there was no crash of the machine, and it must not look at its own lock.
     """
+    global _runner
     reap()
     with queue.locked():
         if time.monotonic() < _rest_until or lock_holder(queue.runner_lock()) is not None:
@@ -66,7 +68,8 @@ def ensure_runner(*, survivor: bool = False) -> bool:
         log = home.home() / "runner.log"
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.unlink()
-        _children.append(_detached(["runner"], log, home.home(), dict(os.environ)))
+        _runner = _detached(["runner"], log, home.home(), dict(os.environ))
+        _children.append(_runner)
         return True
 
 
@@ -83,7 +86,7 @@ def reap() -> None:
     global _rest_until
     for child in [child for child in _children if child.poll() is not None]:
         _children.remove(child)
-        if child.returncode > 0 and "runner" in child.args:
+        if child.returncode > 0 and child is _runner:
             _rest_until = time.monotonic() + REST_SECONDS
 
 
