@@ -22,12 +22,13 @@ def picture(drawn: Drawn, place: int = 0) -> bytes:
 
 def test_cells_of_a_grid_equal_single_tests_bit_for_bit_and_weight_0_the_base(bench: Bench) -> None:
     epochs, weights = [1, 2, 3], [0.0, 0.8, 1.0]
-    grid = DrawParams(**QUICK, grid=True, epochs=epochs, weights=weights, prompts=PROMPTS, seed=5)
+    once = {**QUICK, "steps": 1}
+    grid = DrawParams(**once, grid=True, epochs=epochs, weights=weights, prompts=PROMPTS, seed=5)
     single = [
-        DrawParams(**QUICK, epoch=epoch, weight=weight, prompt=prompt, seed=5)
+        DrawParams(**once, epoch=epoch, weight=weight, prompt=prompt, seed=5)
         for prompt, epoch, weight in [(PROMPTS[0], 1, 0.8), (PROMPTS[1], 3, 1.0), (PROMPTS[1], 2, 0.0)]
     ]
-    base = [DrawParams(**QUICK, epoch=0, prompt=prompt, seed=5) for prompt in PROMPTS]
+    base = [DrawParams(**once, epoch=0, prompt=prompt, seed=5) for prompt in PROMPTS]
     drawn, *others = bench.draw(grid, *single, *base)
     assert drawn.state == "done", drawn.error
     assert drawn.columns == ["base", "weight 0", "weight 0.8", "weight 1"]
@@ -53,7 +54,8 @@ def test_the_command_of_a_test_means_the_same_test(bench: Bench) -> None:
     from lorabake_tui.commands.parser import Parser
 
     prompts = ["it's (red:1.2), “q” $HOME --s 3", "b"]
-    grid = DrawParams(**QUICK, grid=True, epochs=[0, 2], weights=[0.5, 1], prompts=prompts, seeds=[3, 4], cfgs=[2, 5])
+    once = {**QUICK, "steps": 1}
+    grid = DrawParams(**once, grid=True, epochs=[0, 2], weights=[0.5, 1], prompts=prompts, seeds=[3, 4], cfgs=[2, 5])
     for asked in (DrawParams(**QUICK, epoch=2, weight=0.7, prompt=prompts[0], count=3, loras=["tiny-e01:0.2"]), grid):
         drawn = request.prepare(asked, 0.0).drawn
         name, *words = shlex.split(drawn.command)[1:]
