@@ -39,7 +39,13 @@ class ImageReview(Box[int]):
     """Returns how many images were moved to the trash, None when none was."""
 
     BINDINGS = keys.bindings("image_review")
-    HINTS = ("image_review.keep", "image_review.reject", "image_review.swap", "image_review.back", "image_review.finish")
+    HINTS = (
+        "image_review.keep",
+        "image_review.reject",
+        "image_review.swap",
+        "image_review.back",
+        "image_review.finish",
+    )
     DEFAULT_CSS = """
     ImageReview {
         & > Frame { width: 96%; height: 94%; max-height: 94%; }
@@ -98,13 +104,14 @@ class ImageReview(Box[int]):
         self._show()
 
     def _pairs(self, findings: Sequence[Finding], seen: set[str]) -> list[_Row]:
-        """Pairs, the smaller picture first: it is the one to go."""
+        """Pairs, the smaller picture first, of equal ones the later name: it is the one to go."""
         known = {row.name: row for row in self._images}
         rows = []
         for finding in findings:
             one, other = known.get(finding.file), known.get(finding.args.get("other", ""))
             if finding.code in _TWINS and one is not None and other is not None:
-                worse, better = sorted((one, other), key=lambda row: (row.width * row.height, row.name))
+                pair = sorted((one, other), key=lambda row: row.name, reverse=True)
+                worse, better = sorted(pair, key=lambda row: row.width * row.height)
                 rows.append(_Row(worse, better, _why(finding), worse.name in seen))
         return rows
 

@@ -220,8 +220,8 @@ async def test_reviews_of_images(app: App, sample_dataset: Path, until: Until, s
         await _opened(pilot, until)
         await pilot.press("D")
         await until(pilot, lambda: "00.png" in screen_text(pilot.app) and "zz.png" in screen_text(pilot.app))
-        assert "zz.png" in screen_text(pilot.app).split("  |  ")[1]
-        await pilot.press("s", "n")
+        assert "zz.png" in screen_text(pilot.app).split("  |  ")[0]
+        await pilot.press("s", "s", "n")
         await until(pilot, lambda: "1 rejected" in screen_text(pilot.app))
         assert (sample_dataset / "zz.png").exists()
         await pilot.press("enter")
