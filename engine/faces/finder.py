@@ -57,7 +57,7 @@ class FaceFinder:
             raise self._unusable(str(error)) from None
         except Exception as error:  # onnxruntime raises a family of its own for every fault of a file
             raise self._unusable(_first_line(error)) from None
-        self._opencv = _opencv(model) if self.kind == "yunet" else None
+        self._opencv: Any = _opencv(model) if self.kind == "yunet" else None
 
     def find(self, image: Image.Image) -> list[Box]:
         """The faces of an RGB picture, largest first, cut to the picture; raises EngineError `face_model`."""
@@ -105,8 +105,8 @@ class FaceFinder:
         pixels = np.asarray(image.resize(size), dtype=np.float32)
         canvas = np.full((height, width, 3), 0 if self.kind == "yunet" else _GREY, dtype=np.float32)
         canvas[: size[1], : size[0]] = pixels
-        canvas = canvas[:, :, ::-1] if self.kind == "yunet" else canvas / 255
-        batch = np.ascontiguousarray(canvas.transpose(2, 0, 1))[None]
+        ready = canvas[:, :, ::-1] if self.kind == "yunet" else canvas / np.float32(255)
+        batch = np.ascontiguousarray(ready.transpose(2, 0, 1))[None]
         given = self._session.get_inputs()[0].name
         made = self._session.run(None, {given: batch.astype(np.float16) if self._half else batch})
         answers = dict(zip(self._graph.outputs, (np.asarray(one, dtype=np.float32) for one in made), strict=True))
