@@ -69,6 +69,13 @@ async def test_full_size_and_back_to_the_place_walked_to(app: Any, until: Any, s
         await until(pilot, lambda: isinstance(pilot.app.screen, FullPicture) and "epoch 1 #1" in screen_text(pilot.app))
         await pilot.press("j", "l", "l")
         await until(pilot, lambda: "epoch 2 #3" in screen_text(pilot.app))
+        # A closer look, and the place of it, stay while one walks on.
+        await pilot.press("z", "L", "h")
+        await until(pilot, lambda: "2× epoch 2 #2" in screen_text(pilot.app))
+        item = pilot.app.screen._view.item
+        assert (item.zoom, item.at) == (2, (0.75, 0.5))
+        await pilot.press("l")
+        await until(pilot, lambda: "2× epoch 2 #3" in screen_text(pilot.app))
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is screen and screen.epoch == 2)
         assert "▸epoch 2 #3" in screen_text(pilot.app)

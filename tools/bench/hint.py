@@ -35,8 +35,6 @@ def _bake(name: str, **params: Any) -> Any:
     from engine.dataset.scan import scan
     from engine.demo import paths
     from engine.judge import judge
-    from engine.presets import resolve
-    from engine.protocol import fields
     from engine.protocol.control import ControlReader
     from engine.protocol.journal import JournalWriter
     from engine.protocol.messages import Submit
@@ -44,8 +42,7 @@ def _bake(name: str, **params: Any) -> Any:
     from engine.runs.submit import prepare
     from engine.train.loop import bake
 
-    chosen = fields.build(resolve("demo", None, 20).params, params)
-    asked = Submit(dataset=str(paths.DATASET), base="demo", name=name, params={**_plain(chosen)})
+    asked = Submit(dataset=str(paths.DATASET), base="demo", preset="demo", name=name, params=params)
     job, manifest = prepare(asked, lambda path: scan(Path(path)))
     run = queue.submit(job, manifest, start=False)
     journal = JournalWriter(run.journal, run.id)
@@ -55,13 +52,6 @@ def _bake(name: str, **params: Any) -> Any:
         journal.close()
     judge(run)
     return run
-
-
-def _plain(params: Any) -> dict[str, Any]:
-    import msgspec
-
-    plain: dict[str, Any] = msgspec.to_builtins(params)
-    return plain
 
 
 def _agrees(seed: int, kind: dict[str, Any]) -> bool:
