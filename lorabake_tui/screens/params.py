@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from textual import on, work
@@ -28,7 +29,8 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
 
     SECTION = "params"
     BINDINGS = keys.bindings(SECTION)
-    CSS_PATH = "params.tcss"
+    # As CSS_PATH it would have every rule of the app parsed anew when the section is first opened.
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text("utf-8")
 
     def __init__(self) -> None:
         super().__init__()
