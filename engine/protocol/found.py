@@ -12,8 +12,8 @@ from engine.protocol.records import Record
 class TagCount(Record, frozen=True):
     """How many images carry a tag, and which rank it takes on average (0 = first). Where a filter chose the images,
     `total` is the count in the whole dataset, and `lift` how many times as common it is among them as there (1 = as
-    common). `category` is what a tagger or a vocabulary calls it. `score` is the mean of what a tagger said where it is; `manual`, `model`
-    and `rule` say who put it how often, the rest came with the files."""
+    common). `category` is what a tagger or a vocabulary calls it. `score` is the mean of what a tagger said where it
+    is; `manual`, `model` and `rule` say who put it how often, the rest came with the files."""
 
     tag: str
     count: int

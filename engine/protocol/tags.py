@@ -30,10 +30,10 @@ RuleKind = Literal["exclude", "replace", "implied", "exclusive", "rare", "own"]
 
 
 class TagRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`exclude` takes `tags` out, `*` standing for anything; `replace` writes `new` instead of them. `implied` takes out
-    `tags` where `new`, which says more, stands too: "long hair" beside "very long hair". Of the tags of an `exclusive`
-    group only the surest stays. `rare` takes out what fewer than `below` images carry. An implied or exclusive rule
-    without tags is all that are known, `own` are those that are kept with the dataset."""
+    """`exclude` takes `tags` out, `*` standing for anything; `replace` writes `new` instead of them. `implied` takes
+    `tags` out where `new`, which says more, stands too: "long hair" beside "very long hair". Of the tags of an
+    `exclusive` group only the surest stays. `rare` takes out what fewer than `below` images carry. An implied or
+    exclusive rule without tags is all that are known, `own` are those that are kept with the dataset."""
 
     kind: RuleKind
     tags: list[str] = []
