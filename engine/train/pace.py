@@ -11,7 +11,7 @@ from engine.protocol.params import BakeParams
 
 WARM_UP = 3
 """The first steps of a boot compile, allocate and fill caches; they say nothing of the others."""
-WINDOW = 400
+WINDOW = 50
 """Steps whose mean is taken: long enough for every bucket to be among them, short enough to follow a busy machine."""
 
 

@@ -114,7 +114,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
     # -- which run --------------------------------------------------------------------------------------------
 
     def facts_changed(self) -> None:
-        if not self.is_mounted:
+        if not self.composed:
             return
         if self.bench.run_in_view:
             self._chosen, self.bench.run_in_view = self.bench.run_in_view, ""

@@ -77,7 +77,7 @@ class QueueSection(Section, inherit_bindings=False):
     # -- showing ----------------------------------------------------------------------------------------------
 
     def facts_changed(self) -> None:
-        if not self.is_mounted:
+        if not self.composed:
             return
         here = self._row
         self._rows = self.bench.store.queue()

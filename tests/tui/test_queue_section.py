@@ -56,6 +56,15 @@ async def test_jobs_that_are_over_and_that_wait(
         golden(f"queue-{size[0]}x{size[1]}-{language}", steady(screen_text(pilot.app)))
 
 
+async def test_opened_later_with_nothing_going_on_it_shows_what_there_is(
+    app: Any, until: Any, screen_text: Any, baked: Path
+) -> None:
+    async with app(section="params") as pilot:
+        await until(pilot, lambda: pilot.app.store.runs)
+        await pilot.press("4")
+        await until(pilot, lambda: "mira" in screen_text(pilot.app) and "done" in screen_text(pilot.app))
+
+
 async def test_a_job_is_held_started_moved_cancelled_and_put_back(
     app: Any, until: Any, screen_text: Any, home: Path, mira: Path, rate: Any
 ) -> None:

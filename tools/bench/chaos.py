@@ -41,7 +41,7 @@ _EPOCH_STEPS, _STEPS_BETWEEN = 40, 60
 """Steps of an epoch of the scripted bake, and about how many are taken between two faults."""
 _PATIENCE_SECONDS = 4.0
 """For so long the next fault waits for something to happen that it can disturb."""
-REAL = {"epochs": 3, "repeat": 1, "preview_every_epochs": 0, "network_dim": 4}
+REAL = {"epochs": 3, "repeat": 1, "preview_every_epochs": 0, "network_dim": 4, "resolution": 64}
 
 
 def main(words: list[str]) -> int:

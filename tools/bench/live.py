@@ -26,7 +26,7 @@ from tools.bench.replay import journal as long_journal
 EVENTS = 100_000
 RATE = 50.0
 VIEWER_SECONDS = 20.0
-DEMO = {"epochs": 5, "repeat": 4, "preview_every_epochs": 1}
+DEMO = {"epochs": 5}
 
 
 def told(what: str, figure: str, limit: str) -> None:
@@ -186,7 +186,7 @@ def _bake(name: str):  # type: ignore[no-untyped-def]
     from engine.runs import launch, queue
     from engine.runs.submit import prepare
 
-    asked = Submit(dataset=where()["dataset"], base="demo", kind="bake", name=name, params=DEMO)
+    asked = Submit(dataset=where()["dataset"], base="demo", preset="demo", kind="bake", name=name, params=DEMO)
     found = prepare(asked, lambda path: scan(Path(path)))
     run = queue.submit(*found, start=True)
     launch.ensure_runner()
