@@ -92,6 +92,9 @@ class _Finder:
     ) -> ModuleSpec | None:
         if fullname == "transformers":
             _stay_alone()
+        if fullname == "peft.tuners":
+            # These two import each other, which works from this end alone, as peft's own `__init__` begins.
+            importlib.import_module("peft.utils")
         compiler = sys.modules.get(COMPILER)
         if isinstance(compiler, _Waiting) and fullname.startswith(f"{COMPILER}.") and fullname != APART:
             _open(compiler)
