@@ -21,7 +21,7 @@ import pyte
 KEYS = {"enter": "\r", "escape": "\x1b", "tab": "\t", "down": "\x1b[B", "up": "\x1b[A", "ctrl+q": "\x11"}
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     """Wait until `condition` is true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -42,6 +42,8 @@ class Terminal:
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._guard = threading.Lock()
+        self._shown = ""
+        self._changed = False
         self._fd, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._process = subprocess.Popen(
@@ -66,6 +68,7 @@ class Terminal:
                 return
             # The emulator has no notion of DECRQM answers or private-parameter queries: it must not die of them.
             with self._guard, contextlib.suppress(Exception):
+                self._changed = True
                 self._stream.feed(data)
 
     @property
@@ -77,14 +80,17 @@ class Terminal:
     def text(self) -> str:
         """What is on the screen now, one line per row."""
         with self._guard:
-            return "\n".join(line.rstrip() for line in self._screen.display)
+            if self._changed:  # tests look many times a second
+                self._changed = False
+                self._shown = "\n".join(line.rstrip() for line in self._screen.display)
+            return self._shown
 
     def press(self, *keys: str) -> None:
         """Type keys: a name of `KEYS`, or text as it is."""
         for key in keys:
             os.write(self._fd, KEYS.get(key, key).encode())
 
-    def wait_for(self, *words: str, seconds: float = 60.0) -> None:
+    def wait_for(self, *words: str, seconds: float = 120.0) -> None:
         """Wait until all words are on the screen."""
         try:
             until(lambda: all(word in self.text for word in words), repr(words), seconds)
@@ -102,7 +108,7 @@ class Terminal:
         self._fd = -1
         self.wait()
 
-    def wait(self, seconds: float = 15.0) -> int:
+    def wait(self, seconds: float = 60.0) -> int:
         """The exit status of the program; it must end by itself within `seconds`."""
         return self._process.wait(seconds)
 
