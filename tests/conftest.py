@@ -1,9 +1,10 @@
-"""What all tests share: one thread for each process, and signals as a terminal gives them, also under nohup."""
+"""What all tests share: a home that is nobody's, one thread for each process, signals as a terminal gives them."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,3 +21,11 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--full`: what is slow in its whole breadth, such as the product of all choices that a resumed bake can have."""
     parser.addoption("--full", action="store_true", default=False, help="all cells of the exactness matrix: hours")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _home_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests that name no home of their own neither read nor need the home of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORABAKE_HOME", str(tmp_path_factory.mktemp("nobody") / "home"))
+        yield

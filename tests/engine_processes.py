@@ -27,7 +27,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
+def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
     """The first true value of `condition`; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -91,7 +91,7 @@ class Home:
         """One of them."""
         return next(row for row in self.rows() if row.id == run.id)
 
-    def reaches(self, run: RunFolder, *states: str, seconds: float = 60.0) -> RunRow:
+    def reaches(self, run: RunFolder, *states: str, seconds: float = 120.0) -> RunRow:
         """Wait until the run is in one of `states`."""
         return until(
             lambda: row if (row := self.row(run)).state in states else None,
@@ -196,7 +196,7 @@ class Host:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
 
 @pytest.fixture
