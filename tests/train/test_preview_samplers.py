@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.protocol.params import Sampler
 from engine.drawing.samplers import make_sampler
+from engine.protocol.params import Sampler
 from tests.train.test_loss import numpy_zero_snr
 from tests.train.test_mathematics import SD15, numpy_alphas
 
