@@ -18,9 +18,9 @@ import msgspec
 from engine import optimizers
 from engine.dataset.plan import BakePlan
 from engine.home import home
+from engine.protocol.estimates import Outcome
 from engine.protocol.files import Lock, atomic_write
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Outcome
 
 MAX_RECORDS = 100
 

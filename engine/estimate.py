@@ -19,10 +19,10 @@ from engine.dataset.plan import BakePlan, make_plan
 from engine.dataset.scan import Dataset, scan
 from engine.protocol import fields
 from engine.protocol.errors import ErrorInfo, describe
+from engine.protocol.estimates import Estimate, Outcome, Rates
 from engine.protocol.messages import EstimateParams
 from engine.protocol.notices import Setting, notices_of
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Estimate, Outcome, Rates
 from engine.rates import read_rates
 
 _FIXED_SHARE = {"CPU": 0.1}

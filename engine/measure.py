@@ -18,9 +18,9 @@ from engine.dataset.manifest import thaw
 from engine.estimate import base_kind
 from engine.protocol import events
 from engine.protocol.errors import EngineError
+from engine.protocol.estimates import Outcome
 from engine.protocol.events import decode_event
 from engine.protocol.files import atomic_write
-from engine.protocol.records import Outcome
 from engine.runs.folder import RunFolder
 
 _FEWEST_STEPS = 5

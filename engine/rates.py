@@ -10,8 +10,8 @@ import tomli_w
 
 from engine.home import home
 from engine.protocol.errors import EngineError
+from engine.protocol.estimates import Rates
 from engine.protocol.files import atomic_write
-from engine.protocol.records import Rates
 
 
 def rates_path() -> Path:

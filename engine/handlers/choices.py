@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine.handlers import Context
+from engine.protocol.estimates import Estimate, Rates
 from engine.protocol.messages import Empty, EstimateParams, PresetParams
-from engine.protocol.records import Estimate, ModelRow, PresetRow, Rates
+from engine.protocol.records import ModelRow, PresetRow
 
 
 def models_list(_: Context, __: Empty) -> list[ModelRow]:

@@ -8,6 +8,7 @@ import time
 from engine.handlers import Context, Then
 from engine.protocol import control
 from engine.protocol.errors import EngineError
+from engine.protocol.estimates import Outcome
 from engine.protocol.messages import (
     Branch,
     ControlParams,
@@ -18,7 +19,7 @@ from engine.protocol.messages import (
     Submit,
     WatchParams,
 )
-from engine.protocol.records import LIVE_STATES, Job, Outcome, RunRow
+from engine.protocol.records import LIVE_STATES, Job, RunRow
 from engine.runs import launch, queue, schedule, tuning
 from engine.runs.folder import find
 

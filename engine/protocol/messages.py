@@ -12,6 +12,7 @@ import msgspec
 from engine.protocol import PROTOCOL, datasets, drawing, publishing, recipes, tagging, tags
 from engine.protocol.adapters import LoraInfo
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.estimates import Estimate, Outcome, Rates
 from engine.protocol.found import Filters, Found, Suggestions, TagTable
 from engine.protocol.records import (
     CheckReport,
@@ -21,15 +22,12 @@ from engine.protocol.records import (
     DatasetSummary,
     DeviceSample,
     DoctorReport,
-    Estimate,
     FindingsPage,
     FixReport,
     Job,
     ModelRow,
-    Outcome,
     Picture,
     PresetRow,
-    Rates,
     RunRow,
 )
 from engine.protocol.running import (

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.dataset.names import printable
-from engine.protocol import fields
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.recipes import Format, Recipe, RecipeRow
 from engine.recipes import names
 from engine.recipes.read import command_line, read
-
-_OFF = ("", None, False, 0, 0.0, "0", "0.0", "false", "False", "none", "None", "-1", -1)
+from engine.recipes.values import OFF, checked, shown
 
 
 def load(path: Path) -> Recipe:
@@ -78,9 +76,9 @@ class _Reader:
             kind == "Original" and key.startswith("multires_")
         ):
             return f"noise_offset_type = {kind}"
-        if key == "lr_warmup" and self._on.get("lr_warmup_steps") not in _OFF:
+        if key == "lr_warmup" and self._on.get("lr_warmup_steps") not in OFF:
             return "lr_warmup_steps"
-        return "lr_warmup" if key == "lr_warmup_steps" and self._on.get("lr_warmup") not in _OFF else ""
+        return "lr_warmup" if key == "lr_warmup_steps" and self._on.get("lr_warmup") not in OFF else ""
 
     def recipe(self) -> Recipe:
         """All rows, and the parameters with the trainer's own defaults below them."""
@@ -89,9 +87,9 @@ class _Reader:
                 self._row(key, value, why=describe("recipe_idle", key=key, because=names.IDLE_WITH[key]))
             else:
                 self._settle(key, value)
-        if self._on.get("network_train_unet_only", False) not in _OFF:
+        if self._on.get("network_train_unet_only", False) not in OFF:
             self._params["text_encoder_lr"], self._params["text_encoder2_lr"] = 0.0, -1.0
-        if self._on.get("network_train_text_encoder_only", False) not in _OFF:
+        if self._on.get("network_train_text_encoder_only", False) not in OFF:
             self._params["unet_lr"] = 0.0
         silent = names.DEFAULTS if self._format != "lorabake" else {}
         idle = () if self._params.get("enable_bucket") else names.OF_BUCKETS
@@ -115,23 +113,23 @@ class _Reader:
 
     def _row(self, key: str, value: Any, *, to: str = "", refused: bool = False, why: ErrorInfo | None = None) -> None:
         outcome = "mapped" if to else "refused" if refused else "ignored"
-        shown = printable(str(value))[:200]
-        self._rows.append(RecipeRow(key=printable(key), value=shown, outcome=outcome, to=printable(to), why=why))  # type: ignore[arg-type]
+        written = printable(str(value))[:200]
+        self._rows.append(RecipeRow(key=printable(key), value=written, outcome=outcome, to=printable(to), why=why))  # type: ignore[arg-type]
 
     def _put(self, key: str, value: Any, name: str) -> None:
         """Take a value for our parameter `name`, refused where it is not allowed."""
         try:
-            self._params[name] = checked = _checked(name, value)
+            self._params[name] = taken = checked(name, value)
         except EngineError as error:
             self._row(key, value, refused=True, why=error.info)
             return
-        self._row(key, value, to=f"{name} = {_shown(checked)}")
+        self._row(key, value, to=f"{name} = {shown(taken)}")
 
     def _unbuilt(self, key: str, value: Any) -> None:
-        if value in _OFF or value == []:
+        if value in OFF or value == []:
             self._row(key, value, why=describe("recipe_off", key=key))
         else:
-            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=_shown(value)))
+            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=shown(value)))
 
     # -- keys that need a thought of their own ----------------------------------------------------------------
 
@@ -143,7 +141,7 @@ class _Reader:
             side = math.sqrt(sides[0] * sides[-1])
             self._put(key, max(8, round(side / 8) * 8), "resolution")
         except (ValueError, OverflowError, IndexError):
-            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=_shown(value)))
+            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=shown(value)))
 
     def text_encoder_lr(self, key: str, value: Any) -> None:
         """One rate, or one for each text encoder."""
@@ -172,7 +170,7 @@ class _Reader:
 
     def switch(self, key: str, value: Any) -> None:
         """What is on or off there, and may be left to the model here."""
-        on = value not in _OFF
+        on = value not in OFF
         name, word = ("prediction_type", "v_prediction") if key == "v_parameterization" else ("zero_terminal_snr", "on")
         self._put(key, word if on else "auto", name)
 
@@ -181,7 +179,7 @@ class _Reader:
         try:
             self._put(key, float(value) / 100, "lr_warmup")
         except (TypeError, ValueError):
-            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=_shown(value)))
+            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=shown(value)))
 
     def network(self, key: str, value: Any) -> None:
         """The kind of network: ours is LoRA, with or without convolutions."""
@@ -197,7 +195,7 @@ class _Reader:
 
     def only(self, key: str, value: Any) -> None:
         """One half alone is trained: the other's rate is nothing."""
-        if value in _OFF:
+        if value in OFF:
             self._row(key, value, why=describe("recipe_off", key=key))
         else:
             self._row(key, value, to="text_encoder_lr = 0" if key.endswith("unet_only") else "unet_lr = 0")
@@ -244,7 +242,7 @@ class _Reader:
                           why=None if fine else describe("recipe_network", value=text))  # fmt: skip
             elif name in ("decouple", "use_bias_correction", "safeguard_warmup", "preset"):
                 self._row(told, text, why=describe("recipe_machine", key=name))
-            elif text in _OFF or text.lower() == "false":
+            elif text in OFF or text.lower() == "false":
                 self._row(told, text, why=describe("recipe_off", key=name))
             else:
                 self._row(told, text, refused=True, why=describe("recipe_unbuilt", key=name, value=text))
@@ -288,14 +286,14 @@ class _Reader:
         except ValueError:
             rows = []
         self._row(key, value, to=", ".join(name for name, _ in rows) or "", refused=not rows,
-                  why=None if rows else describe("recipe_unbuilt", key=key, value=_shown(value)))  # fmt: skip
+                  why=None if rows else describe("recipe_unbuilt", key=key, value=shown(value)))  # fmt: skip
         for name, one in rows:
             self.take(name, one)
 
     def datasets(self, key: str, value: Any) -> None:
         """`[[datasets]]` of a dataset configuration: the first, with its training and its regularisation subset."""
         if not isinstance(value, list) or not all(isinstance(dataset, dict) for dataset in value):
-            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=_shown(value)))
+            self._row(key, value, refused=True, why=describe("recipe_unbuilt", key=key, value=shown(value)))
             return
         for number, dataset in enumerate(value):
             if number:
@@ -344,32 +342,14 @@ class _Reader:
                 self._put(key, value, names.NETWORK_ARGS[key])
 
     def _length(self, key: str, value: Any) -> None:
-        if key == "epoch" and self._on.get("max_train_epochs") not in _OFF:
+        if key == "epoch" and self._on.get("max_train_epochs") not in OFF:
             self._row(key, value, why=describe("recipe_idle", key=key, because="max_train_epochs"))
         elif key != "max_train_steps":
             self._put(key, value, "epochs")
-        elif value in _OFF or any(self._on.get(name) not in _OFF for name in ("max_train_epochs", "epoch")):
+        elif value in OFF or any(self._on.get(name) not in OFF for name in ("max_train_epochs", "epoch")):
             self._row(key, value, why=describe("recipe_idle", key=key, because="max_train_epochs"))
         else:
             self._row(key, value, refused=True, why=describe("recipe_steps", value=value))
-
-
-def _checked(name: str, value: Any) -> Any:
-    if value is None:
-        return fields.field(name).default
-    if isinstance(value, str):
-        return fields.parse(name, value)
-    if isinstance(value, float) and fields.field(name).kind == "int" and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) and fields.field(name).kind != "bool":
-        raise EngineError("param_invalid", name=name, value=value, allowed=fields.field(name).allowed)
-    return fields.check(name, value)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)[:200]
 
 
 _CHOICES: dict[str, tuple[str, dict[str, str]]] = {

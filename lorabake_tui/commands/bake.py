@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.protocol.errors import EngineError
+from engine.protocol.estimates import Estimate
 from engine.protocol.messages import Submit
-from engine.protocol.records import Estimate, ModelRow, RunRow
+from engine.protocol.records import ModelRow, RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.app import has_terminal, open_app
 from lorabake_tui.commands.exits import OK

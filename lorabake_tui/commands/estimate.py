@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from rich.cells import cell_len
 
+from engine.protocol.estimates import Estimate, Outcome, Rates
 from engine.protocol.messages import EstimateParams, PathParams, PresetParams
 from engine.protocol.params_toml import scalar
-from engine.protocol.records import Estimate, Outcome, Rates
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK
 from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, standing

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 
 from engine.protocol import fields
 from engine.protocol.errors import EngineError
-from engine.protocol.records import Estimate
+from engine.protocol.estimates import Estimate
 from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _

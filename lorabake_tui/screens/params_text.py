@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.estimates import Estimate
 from engine.protocol.fields import Field, changed, fields
 from engine.protocol.recipes import Recipe
-from engine.protocol.records import Estimate, ModelRow, PresetRow
+from engine.protocol.records import ModelRow, PresetRow
 from lorabake_tui import i18n
 from lorabake_tui.commands.text import duration, energy, money, size
 from lorabake_tui.draft import Draft

@@ -9,9 +9,9 @@ from textual import work
 
 from engine.protocol import fields, params_toml
 from engine.protocol.errors import EngineError
+from engine.protocol.estimates import Estimate, Rates
 from engine.protocol.messages import PathParams, SavePreset
 from engine.protocol.recipes import Recipe
-from engine.protocol.records import Estimate, Rates
 from lorabake_tui import i18n
 from lorabake_tui.i18n import _, ngettext
 from lorabake_tui.screens import params_text

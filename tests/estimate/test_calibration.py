@@ -10,7 +10,7 @@ import pytest
 
 from engine import calibration
 from engine.calibration import MAX_RECORDS, Facts, Measured, calibration_path, load, nearest
-from engine.protocol.records import Outcome
+from engine.protocol.estimates import Outcome
 
 FACTS = Facts(
     device="CPU",

@@ -16,9 +16,9 @@ from engine.dataset.scan import Dataset, scan
 from engine.estimate import estimate, preview_rounds, saved_epochs
 from engine.footprint import lora_parameters
 from engine.protocol.errors import EngineError
+from engine.protocol.estimates import Estimate, Rates
 from engine.protocol.messages import EstimateParams
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Estimate, Rates
 from engine.rates import write_rates
 from tests.dataset import make
 

@@ -15,9 +15,10 @@ from engine.dataset.scan import scan
 from engine.estimate import estimate
 from engine.measure import learn_from, outcome_of, process_start
 from engine.protocol import events
+from engine.protocol.estimates import Outcome
 from engine.protocol.messages import EstimateParams
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Forecast, Job, Outcome
+from engine.protocol.records import Forecast, Job
 from engine.runs.folder import RunFolder
 from tests.dataset import make
 

@@ -12,9 +12,9 @@ import pytest
 from textual.widgets import Input
 
 from engine.protocol.errors import EngineError, describe
+from engine.protocol.estimates import Estimate
 from engine.protocol.fields import fields
 from engine.protocol.params import BakeParams
-from engine.protocol.records import Estimate
 from lorabake_tui.client import ClientError
 from lorabake_tui.draft import Draft
 from lorabake_tui.screens.params import find
