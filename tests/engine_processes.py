@@ -33,7 +33,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 120.0) -> T:
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.05)  # looking costs as well: at processes, at journals
     return value
 
 
