@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import Terminal, until
 from tests.tui.conftest import home
 from tests.tui.fake_runs import _baked, baked, steady
 
@@ -41,6 +41,8 @@ def test_three_viewers_at_once(baked: Path) -> None:
             terminal.press("5")
         for terminal, words in ((small, ("100 %", "Loss")), (grey, ("100 %", "┤")), (chinese, ("100 %", "┤"))):
             terminal.wait_for(*words, "CPU")
+        for terminal, pictures in ((small, 2), (grey, 4), (chinese, 4)):
+            until(lambda t=terminal, n=pictures: len(re.findall(r" #\d", t.text)) >= n, "every preview has its caption")
         for name, terminal in (("80x24", small), ("120x36-no-colour", grey), ("120x36-zh_CN", chinese)):
             compare(f"viewers-{name}", terminal.text)
         assert _coloured(small)

@@ -14,9 +14,15 @@ from textual.app import App, ComposeResult
 from engine.protocol.errors import describe
 from engine.protocol.messages import PictureParams
 from engine.protocol.records import Picture
+from lorabake_tui import i18n
 from lorabake_tui.client import ClientError
 from lorabake_tui.widgets.contact import PictureGrid
 from lorabake_tui.widgets.picture import Item, PictureSource, PictureView, cells, pixel_protocol
+
+
+@pytest.fixture(autouse=True)
+def _english() -> None:
+    i18n.use("en")
 
 
 class Pixels:
