@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import struct
 import subprocess
 import termios
@@ -66,10 +67,13 @@ class Terminal:
                 return
             if not data:
                 return
-            # The emulator has no notion of DECRQM answers or private-parameter queries: it must not die of them.
-            with self._guard, contextlib.suppress(Exception):
+            with self._guard:
                 self._changed = True
-                self._stream.feed(data)
+                # The emulator has no notion of DECRQM answers or private-parameter queries: it must not die of them,
+                # nor lose what comes after.
+                for part in re.split(rb"(?=\x1b)", data):
+                    with contextlib.suppress(Exception):
+                        self._stream.feed(part)
 
     @property
     def pid(self) -> int:
