@@ -171,6 +171,10 @@ def save_base(
         dtype = next(model.parameters()).dtype
         model.half().save_pretrained(folder / name, safe_serialization=True)
         model.to(dtype)
+    settings = folder / "vae" / "config.json"  # names where it was loaded from, a path of the machine it was made on
+    told = json.loads(settings.read_text())
+    told.pop("_name_or_path", None)
+    settings.write_text(json.dumps(told, indent=2) + "\n")
     build_scheduler().save_pretrained(folder / "scheduler")
     index = {
         "_class_name": "StableDiffusionPipeline",
