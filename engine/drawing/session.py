@@ -1,6 +1,7 @@
 """A job of kind `test`: keeps a base model in memory and draws what is asked of it, until nobody asks any more.
 
-It leaves when it was idle for ten minutes, and at once when another job waits for the device it holds.
+It leaves when it was idle for ten minutes, and at once when another job waits for the device it holds; one that draws
+`beside` a bake, when the device is free.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.drawing import history
+from engine.drawing import beside, history
 from engine.drawing.apply import Dressed
 from engine.drawing.picture import draw
 from engine.drawing.submit import close, requests
@@ -63,6 +64,7 @@ class _Session:
         self.stage = faults.Stage(journal)
         self.pictures = 0
         self._done = 0
+        self._looked = time.monotonic()
         self._idle = _idle_seconds()
         self._compute: Compute
         self._dressed: Dressed
@@ -70,7 +72,11 @@ class _Session:
     def load(self) -> None:
         """The base model, once."""
         self.stage.enter("prepare")
-        self._compute = choose(self.job.params)
+        params = self.job.params
+        if beside.on_processor():
+            # Half precision was asked for the GPU; a processor is slow with it, or has none.
+            params = msgspec.structs.replace(params, precision="auto")
+        self._compute = choose(params)
         self.stage.device = self._compute.name
         self.stage.enter("load")
         located = locate(self.job.base)
@@ -88,7 +94,7 @@ class _Session:
         """Take requests in their order; return when it is time to leave."""
         plan = events.Plan(base=self.job.base, device=self._compute.name, precision=self._compute.precision)
         self.stage.enter("draw", plan)
-        last = looked = time.monotonic()
+        last = time.monotonic()
         while True:
             self.control.check()
             waiting = requests(self.run)
@@ -97,14 +103,28 @@ class _Session:
                 self._done += 1
                 last = time.monotonic()
                 continue
-            now = time.monotonic()
-            leave = now - last > self._idle
-            if now - looked > _LOOK_SECONDS:
-                looked = now
-                leave = leave or _somebody_waits(self.run)
+            leave = time.monotonic() - last > self._idle or (self._looks_up() and self._is_wanted_away())
             if leave and close(self.run, self._done):
                 return
             time.sleep(_POLL_SECONDS)
+
+    def _looks_up(self) -> bool:
+        """Now and then: what lies on the disk is not read between any two steps."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = now
+        return True
+
+    def _is_wanted_away(self) -> bool:
+        """Whether another job waits for what this worker holds."""
+        return beside.over() if beside.is_guest() else _somebody_waits(self.run)
+
+    def _tick(self) -> None:
+        """Between two steps of a picture; raises Stopped, or EngineError `test_gave_way` where a bake goes on."""
+        self.control.check()
+        if self._looks_up() and beside.bake_goes_on():
+            raise EngineError("test_gave_way")
 
     def end(self) -> None:
         """Whatever was asked and not drawn is told so."""
@@ -121,6 +141,9 @@ class _Session:
             drawn = history.load(ident)
         except EngineError as error:
             self._tell(ident, "failed", error=error.info)
+            return
+        if drawn.state != "waiting":  # it was taken back
+            self._tell(ident, "failed", error=drawn.error)
             return
         drawn = msgspec.structs.replace(drawn, state="drawing")
         history.write(drawn)
@@ -151,13 +174,13 @@ class _Session:
         self._tell(ident, "done", total, total)
 
     def _picture(self, drawn: Drawn, place: int, shot: Shot) -> None:
-        self.control.check()
+        self._tick()
         factor = self._dressed.model.vae_factor
         if shot.width % factor or shot.height % factor:
             size = f"{shot.width}x{shot.height}"
             raise EngineError("param_invalid", name="size", value=size, allowed=f"{factor}, {2 * factor} …")
         self._dressed.wear(shot.loras)
-        data = draw(self._dressed.model, drawn.base, shot, self._compute, self.control.check)
+        data = draw(self._dressed.model, drawn.base, shot, self._compute, self._tick)
         atomic_write(history.picture_file(drawn, place), data)
         self.pictures += 1
 

@@ -6,20 +6,22 @@ leaving happen under the queue's lock, so that no request falls between.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
 import msgspec
 
-from engine.drawing import history
+from engine.drawing import beside, history
 from engine.drawing.request import prepare
+from engine.protocol import control
 from engine.protocol.drawing import Drawn, DrawParams
-from engine.protocol.errors import EngineError
+from engine.protocol.errors import EngineError, describe
 from engine.protocol.files import FILE_MODE, lock_holder
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Job
 from engine.runs import launch, queue
-from engine.runs.folder import RunFolder, all_runs
+from engine.runs.folder import RunFolder, all_runs, run_folder
 
 REQUESTS = "requests.jsonl"
 CLOSED = "closed"
@@ -38,6 +40,32 @@ def submit(asked: DrawParams) -> Drawn:
         history.write(drawn)
         _append(run, drawn.id)
     launch.ensure_runner()
+    if beside.a_bake_is_paused():
+        with contextlib.suppress(EngineError):  # then it waits as any other
+            return beside.now(drawn.id)
+    return drawn
+
+
+def stop(ident: str) -> Drawn:
+    """Take a test back that waits, or end the worker that draws it; a test that is over stays as it is.
+
+    Raises EngineError `test_unknown`, `home_unwritable`.
+    """
+    drawn = history.find(ident)
+    with queue.locked():
+        run = run_folder(drawn.run)
+        if drawn.state == "waiting":
+            drawn = msgspec.structs.replace(drawn, state="failed", error=describe("test_stopped", test=drawn.id))
+            history.write(drawn)
+            asked = [history.load(one) for one in requests(run)]
+            if all(one.state == "failed" for one in asked) and any(i.run.id == run.id for i in queue.waiting()):
+                queue.change(run, "cancelled")
+            return drawn
+    if drawn.state == "drawing":
+        try:
+            control.send(run.control, "stop_now")
+        except OSError as error:
+            raise EngineError("home_unwritable", path=run.control, reason=error.strerror or error) from None
     return drawn
 
 

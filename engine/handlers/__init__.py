@@ -76,6 +76,8 @@ _MODULES = {
     "draw.submit": "drawing",
     "draw.list": "drawing",
     "draw.show": "drawing",
+    "draw.now": "drawing",
+    "draw.stop": "drawing",
     "results.show": "publishing",
     "results.publish": "publishing",
     "results.prune": "publishing",

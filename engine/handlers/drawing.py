@@ -37,5 +37,19 @@ def draw_show(context: Context, params: DrawnParams) -> Drawn:
     return history.settled(history.find(params.id), _live(context))
 
 
+def draw_now(_: Context, params: DrawnParams) -> Drawn:
+    """Draw beside the bake that a test waits for."""
+    from engine.drawing.beside import now
+
+    return now(params.id)
+
+
+def draw_stop(_: Context, params: DrawnParams) -> Drawn:
+    """Take a test back, or end its worker."""
+    from engine.drawing.submit import stop
+
+    return stop(params.id)
+
+
 def _live(context: Context) -> set[str]:
     return {row.id for row in context.runs.rows() if row.state in LIVE_STATES | WAITING_STATES}

@@ -346,6 +346,8 @@ METHODS: dict[str, Method] = {
     "draw.submit": Method(drawing.DrawParams, drawing.Drawn),
     "draw.list": Method(Empty, list[drawing.Drawn]),
     "draw.show": Method(drawing.DrawnParams, drawing.Drawn),
+    "draw.now": Method(drawing.DrawnParams, drawing.Drawn),
+    "draw.stop": Method(drawing.DrawnParams, drawing.Drawn),
     "results.show": Method(RunParams, publishing.RunResults),
     "results.publish": Method(publishing.PublishParams, publishing.Published),
     "results.prune": Method(publishing.PruneParams, publishing.Pruned),

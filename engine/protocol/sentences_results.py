@@ -31,6 +31,14 @@ RESULTS: dict[str, Sentence] = {
         "{path} is not the file that the test {test} was drawn with.", "Draw a new test with the file as it is."
     ),
     "test_lost": Sentence("The worker ended before the test {test} was drawn.", "Draw it again."),
+    "beside_taken": Sentence(
+        "Another base model is in memory beside the bake already.", "Wait until it leaves, or for the bake."
+    ),
+    "beside_room": Sentence(
+        "Drawing with {base} on the processor takes about {need} of memory, and {free} are free.",
+        "Pause the bake, or wait for it.",
+    ),
+    "test_gave_way": Sentence("The bake went on and needs its device.", "Draw the test again, or pause the bake."),
     # publishing
     "publish_place": Sentence(
         "{to} names no place.", "Write a folder, a1111:FOLDER, comfyui:FOLDER, bundle:FOLDER or hf:REPOSITORY."
