@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
@@ -12,11 +13,15 @@ from lorabake_tui.i18n import told
 from lorabake_tui.store.findings import Findings
 from lorabake_tui.store.order import UPWARDS, Order, sort_key
 
+# Never the same twice: a folder that is read again is other rows, however few steps it took to read them.
+_versions = itertools.count(1)
+
 
 class OpenedDataset:
     """The rows of one folder. Row numbers are places in `rows` and never change while it is open.
 
-    `version` grows with every change of the rows; `findings` and `plan` are of some version or None.
+    `version` is a new one, of all datasets, after every change of the rows; `findings` and `plan` are of some version
+    or None.
     """
 
     def __init__(self, summary: DatasetSummary | None = None) -> None:
@@ -26,7 +31,7 @@ class OpenedDataset:
         self.plan: PlanTable | None = None
         self._numbers: dict[str, int] = {}
         self._searched: dict[int, str] = {}
-        self.version = 0
+        self.version = next(_versions)
 
     @property
     def path(self) -> str:
@@ -87,7 +92,7 @@ class OpenedDataset:
         for row in page.rows:
             self._numbers[row.name] = len(self.rows)
             self.rows.append(row)
-        self.version += 1
+        self.version = next(_versions)
 
     def replace(self, rows: Iterable[ImageRow]) -> list[int]:
         """Take rows that changed; returns their numbers."""
@@ -98,7 +103,7 @@ class OpenedDataset:
                 self.rows[number] = row
                 self._searched.pop(number, None)
                 changed.append(number)
-        self.version += 1
+        self.version = next(_versions)
         return changed
 
     def numbers_of(self, names: Iterable[str]) -> list[int]:

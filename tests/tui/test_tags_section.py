@@ -71,6 +71,23 @@ async def test_the_sheet(app: App, sample_dataset: Path, until: Until, screen_te
         assert all(tag.tag in (pilot.app.opened.rows[n].caption or "") for n in images.shown)
 
 
+async def test_captions_changed_behind_it(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    """An edit on what another program has just written is done to that; what is read again is shown."""
+    async with app(dataset=sample_dataset) as pilot:
+        rows = await _opened(pilot, until)
+        section = pilot.app.screen
+        for path in sample_dataset.glob("*.txt"):
+            path.write_text("brought, by another", encoding="utf-8")
+        await pilot.press("t", *"first", "enter")
+        await until(pilot, lambda: {row.tag for row in section._table.tags} == {"first", "brought", "by another"})
+        assert set(map(tuple, _captions(sample_dataset).values())) == {("first", "brought", "by another"), ("first",)}
+        for path in sample_dataset.glob("*.txt"):
+            path.write_text("again", encoding="utf-8")
+        pilot.app.reload_dataset()
+        await until(pilot, lambda: [row.tag for row in section._table.tags] == ["again"])
+        assert len(rows.shown) == 1
+
+
 async def test_the_tag_box_from_image_to_image(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
     before = _captions(sample_dataset)
     async with app(dataset=sample_dataset) as pilot:
