@@ -1,10 +1,14 @@
-"""FindingsBox: everything the doctor found, by kind, with counts; answers with what to do about a kind."""
+"""FindingsBox: everything the doctor found, by kind, with counts; answers with what to do about a kind.
+
+It shows the newest findings there are: a check that ends while it is open, its own or another, changes what it says.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 
 from lorabake_tui import keys
@@ -12,11 +16,15 @@ from lorabake_tui.dialogs.box import Box
 from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.screens import dataset_text as text
 from lorabake_tui.store.findings import Findings, Kind
+from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.page import Block, Page, Text
 from lorabake_tui.widgets.rows import Cell, Column, RowList
 
+if TYPE_CHECKING:
+    from lorabake_tui.app import LoRABake
+
 Answer = tuple[str, str]
-"""`show`, `fix`, `fix_all`, `undo` or `check`, and the code of the kind under the cursor."""
+"""`show`, `fix`, `fix_all` or `undo`, and the code of the kind under the cursor."""
 
 _NAMED = 40
 
@@ -34,11 +42,17 @@ class FindingsBox(Box[Answer]):
     }
     """
 
-    def __init__(self, findings: Findings) -> None:
-        images = ngettext("{count} image", "{count} images", findings.images).format(count=findings.images)
-        mendable = _("{count} can be mended").format(count=findings.fixable)
-        super().__init__(f"{_('Findings')} · {findings.total} · {images} · {mendable}")
-        self._findings = findings
+    def __init__(self, latest: Callable[[], Findings | None], check: Callable[[], Awaitable[bool]]) -> None:
+        self._latest, self._check = latest, check
+        self._findings = latest() or Findings()
+        self._checking = False
+        super().__init__(self._said())
+
+    def _said(self) -> str:
+        found = self._findings
+        images = ngettext("{count} image", "{count} images", found.images).format(count=found.images)
+        mendable = _("{count} can be mended").format(count=found.fixable)
+        return f"{_('Findings')} · {found.total} · {images} · {mendable}"
 
     def body(self) -> ComposeResult:
         columns = [Column(_("Count"), 6, right=True), Column(_("What"), 16), Column(_("Fix (f)"))]
@@ -46,15 +60,28 @@ class FindingsBox(Box[Answer]):
         yield Page(id="kind-page")
 
     def on_mount(self) -> None:
+        cast("LoRABake", self.app).changed.subscribe(self, self._follow, immediate=True)
+        self._show_kinds()
+        self.query_one(RowList).focus()
+
+    def _follow(self, _nothing: None) -> None:
+        latest = self._latest()
+        if latest is not None and latest is not self._findings:
+            self._findings = latest
+            self._show_kinds()
+
+    def _show_kinds(self) -> None:
         rows = self.query_one(RowList)
         rows.show(range(len(self._findings.kinds)), self._cells)
-        rows.focus()
+        rows.restyle()
+        self.query_one(Frame).set_title(self._said(), _("checking") if self._checking else "")
         self._show_kind()
 
     @property
     def _kind(self) -> Kind | None:
         number = self.query_one(RowList).current
-        return None if number is None else self._findings.kinds[number]
+        kinds = self._findings.kinds
+        return kinds[number] if number is not None and number < len(kinds) else None
 
     def _cells(self, number: int) -> Sequence[Cell]:
         kind = self._findings.kinds[number]
@@ -101,7 +128,20 @@ class FindingsBox(Box[Answer]):
         self._answer("undo")
 
     def action_check(self) -> None:
-        self._answer("check")
+        if not self._checking:
+            self._checking = True
+            self._show_kinds()
+            self._look()
+
+    @work(exit_on_error=False, group="check")
+    async def _look(self) -> None:
+        try:
+            await self._check()
+        finally:
+            self._checking = False
+            if self.is_attached:
+                self._follow(None)
+                self._show_kinds()
 
     def action_close(self) -> None:
         self.dismiss(None)

@@ -210,9 +210,7 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         opened = self._opened
         if not opened.path or (opened.findings is None and not await self.check()):
             return
-        if opened.findings is None:
-            return
-        answer = await self.app.push_screen_wait(FindingsBox(opened.findings))
+        answer = await self.app.push_screen_wait(FindingsBox(lambda: self._opened.findings, self.check))
         if answer is None:
             return
         match answer:
@@ -224,9 +222,6 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
                 await self._fix()
             case ("undo", _code):
                 self.action_undo()
-            case ("check", _code):
-                if await self.check():
-                    self.action_findings()
 
     @work(exit_on_error=False, group="work")
     async def action_fix(self) -> None:
