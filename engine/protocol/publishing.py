@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from engine.protocol.errors import ErrorInfo
+from engine.protocol.estimates import Outcome
 
 PlaceKind = Literal["folder", "a1111", "comfyui", "bundle", "hf"]
 KINDS: tuple[PlaceKind, ...] = ("folder", "a1111", "comfyui", "bundle", "hf")
@@ -82,7 +83,8 @@ class ParamFact(msgspec.Struct, frozen=True, kw_only=True):
 class RunResults(msgspec.Struct, frozen=True, kw_only=True):
     """A run's epochs and parameters. `derived` is what the trainer worked out, by name; `parent` the run it was baked
     again from and `children` those that were baked again from it. `bytes` is the disk it takes, `state_bytes` those
-    of the state to resume from."""
+    of the state to resume from, `outcome` what it took beside its estimate (None while it goes on, and where none was
+    known)."""
 
     run: str
     name: str
@@ -102,6 +104,7 @@ class RunResults(msgspec.Struct, frozen=True, kw_only=True):
     best: int = 0
     hints: list[ErrorInfo] = []
     overtrained: int = 0
+    outcome: Outcome | None = None
 
 
 class PruneParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,3 +133,20 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     trash: str = ""
     restored: int = 0
+
+
+class TrashParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Look at the trash of all runs, or `empty` it for good: of `run` alone where one is named, by its id."""
+
+    run: str = ""
+    empty: bool = False
+
+
+class Trash(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies, or lay, in the trash: `runs` by id with their bytes; `emptied` when it is gone."""
+
+    runs: dict[str, int] = {}
+    files: int = 0
+    bytes: int = 0
+    path: str = ""
+    emptied: bool = False

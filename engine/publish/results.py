@@ -9,6 +9,7 @@ import msgspec
 
 from engine import presets
 from engine.drawing.sources import epoch_files
+from engine.measure import outcome_of
 from engine.models.adapter import read_adapter
 from engine.models.catalogue import list_models
 from engine.protocol import fields
@@ -49,6 +50,7 @@ def results(run: RunFolder) -> RunResults:
         best=best,
         hints=hints,
         overtrained=overtrained,
+        outcome=outcome_of(run),
     )
 
 

@@ -111,15 +111,29 @@ def past(outcome: Outcome | None) -> list[str]:
     """The last bake's estimate beside the truth."""
     if outcome is None or not outcome.estimated_seconds:
         return []
-    off = (outcome.seconds / outcome.estimated_seconds - 1) * 100
-    text = _("The last bake, {name}, took {seconds}; {estimated} were estimated ({off:+.0f} %).").format(
-        name=outcome.name, seconds=duration(outcome.seconds), estimated=duration(outcome.estimated_seconds), off=off
+    text = _("The last bake, {name}, took {seconds}; {estimated} were estimated ({off:+.0f} %).")
+    return [_beside(outcome, text)]
+
+
+def took(outcome: Outcome | None) -> list[str]:
+    """A bake's own estimate beside the truth."""
+    if outcome is None or not outcome.estimated_seconds:
+        return []
+    return [_beside(outcome, _("It took {seconds}; {estimated} were estimated ({off:+.0f} %)."))]
+
+
+def _beside(outcome: Outcome, text: str) -> str:
+    told = text.format(
+        name=outcome.name,
+        seconds=duration(outcome.seconds),
+        estimated=duration(outcome.estimated_seconds),
+        off=(outcome.seconds / outcome.estimated_seconds - 1) * 100,
     )
     if outcome.memory_bytes and outcome.estimated_memory:
-        text += " " + _("Memory: {size}, estimated {estimated}.").format(
+        told += " " + _("Memory: {size}, estimated {estimated}.").format(
             size=size(outcome.memory_bytes), estimated=size(outcome.estimated_memory)
         )
-    return [text]
+    return told
 
 
 def _rates_arguments(parser: argparse.ArgumentParser) -> None:

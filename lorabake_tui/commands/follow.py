@@ -75,12 +75,12 @@ class Follower:
 
     async def _tell_outcome(self, client: EngineClient, row: RunRow) -> None:
         """The estimate beside the truth, which the worker writes just after its last event."""
-        from lorabake_tui.commands.estimate import past
+        from lorabake_tui.commands.estimate import took
 
         for _attempt in range(_OUTCOME_LOOKS):
             found = await client.call("runs.outcome", RunParams(run=row.id))
             if found:
-                print("\n".join(plain(line) for line in past(found[0])))
+                print("\n".join(plain(line) for line in took(found[0])))
                 return
             await asyncio.sleep(0.1)
 

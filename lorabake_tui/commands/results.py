@@ -14,6 +14,7 @@ from engine.protocol.messages import RunParams, Submit
 from engine.protocol.publishing import EpochFacts, Pruned, PruneParams, Published, PublishParams, RunResults
 from engine.protocol.records import RunRow
 from lorabake_tui.commands import Spec
+from lorabake_tui.commands.estimate import took
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
 from lorabake_tui.commands.follow import Follower
 from lorabake_tui.commands.options import absolute, base_model, parameters, set_parameters
@@ -52,7 +53,7 @@ def _epochs(found: RunResults) -> list[str]:
         message, advice = told(hint)
         lines += ["", f"* {message}", f"  {advice}"]
     lines += ["", *pairs([(_("folder"), found.dir), (_("on the disk"), size(found.bytes)), *_relatives(found)])]
-    return lines
+    return lines + took(found.outcome)
 
 
 def _epoch(row: EpochFacts) -> list[str]:

@@ -18,6 +18,7 @@ from lorabake_tui.i18n import _
 from lorabake_tui.screens import monitor_text as text
 from lorabake_tui.screens.monitor_curves import Curves
 from lorabake_tui.screens.monitor_steering import Steering
+from lorabake_tui.screens.outcomes import Outcomes
 from lorabake_tui.screens.section import Section, hints_of
 from lorabake_tui.screens.watching import Watching
 from lorabake_tui.store import RunView, shown_state
@@ -68,6 +69,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
         self._drawn_at = 0.0
         self._curves = Curves()
         self._watching = Watching(self)
+        self._outcomes = Outcomes(self, self._paint_anew)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
         self._empty = Empty()
         self._head = Frame(id="monitor-head")
@@ -198,6 +200,10 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
             self._hinted = state
             self.refresh_hints()
 
+    def _paint_anew(self) -> None:
+        self._painted = ()
+        self._tick()
+
     def _paint_head(self, state: str, row: RunRow | None, view: RunView, now: float) -> None:
         self._head.set_title(row.name or row.id if row is not None else self.run_shown)
         self._state_line.tell(text.head_facts(state, view))
@@ -211,6 +217,8 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
             self._asked = None if view.ack.action == self._asked[0] else self._asked
         asked = self._asked[0] if self._asked is not None else ""
         told = text.notice(state, row, view, asked, now)
+        if truth := self._outcomes.sentence(row):
+            told = (f"{told[0]}\n{truth}", told[1])
         if told != self._noticed:
             self._noticed = words, tone = told
             self._notice.display = bool(words)

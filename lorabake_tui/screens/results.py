@@ -16,6 +16,7 @@ from lorabake_tui import keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _, told
 from lorabake_tui.screens import monitor_text as text
+from lorabake_tui.screens.outcomes import Outcomes
 from lorabake_tui.screens.results_work import ResultsWork
 from lorabake_tui.screens.section import Section, hints_of
 from lorabake_tui.screens.watching import Watching
@@ -53,6 +54,7 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
         self._asked: tuple[object, ...] = ()
         self._kept: dict[str, dict[str, str]] = {}
         self._watching = Watching(self)
+        self._outcomes = Outcomes(self, self._paint_anew)
         self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
 
     def body(self) -> ComposeResult:
@@ -148,6 +150,10 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
             self._found, self._painted = found, ()
             self._tick()
 
+    def _paint_anew(self) -> None:
+        self._painted = ()
+        self._tick()
+
     def _kept_of(self, epoch: int) -> EpochFacts | None:
         rows = self._found.epochs if self._found is not None else []
         return next((row for row in rows if row.epoch == epoch), None)
@@ -221,7 +227,7 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
         epoch, view = self.epoch, self._view
         frame, facts = self.query_one("#results-file", Frame), []
         path = self._path()
-        frame.set_title(text.epoch_name(epoch) if epoch is not None else "")
+        frame.set_title(text.epoch_name(epoch) if epoch is not None else "", self._outcomes.words(self._row))
         line = self.query_one("#results-path", FactLine)
         first = Fact("", _("The base model before training."), "dim")
         if path is not None:

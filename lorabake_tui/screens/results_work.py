@@ -12,6 +12,7 @@ from engine.protocol.messages import RunParams
 from engine.protocol.publishing import Pruned, PruneParams, Published, PublishParams, RunResults
 from engine.protocol.records import Job
 from lorabake_tui.client import ClientError
+from lorabake_tui.commands.estimate import took
 from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.widgets.page import Block, Head, Pair, Text
 
@@ -262,6 +263,7 @@ def _parameter_blocks(found: RunResults) -> list[Block]:
     blocks: list[Block] = []
     if found.parent:
         blocks.append(Text(_("Baked again from {run}.").format(run=found.parent), "faint"))
+    blocks += [Text(line, "faint") for line in took(found.outcome)]
     blocks += [Pair(_("dataset"), found.dataset), Pair(_("base model"), found.base), Pair(_("preset"), found.preset)]
     for source in ("set", "preset", "default"):
         rows = [row for row in found.params if row.source == source]
