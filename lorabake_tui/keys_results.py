@@ -19,6 +19,8 @@ RESULTS: tuple[Action, ...] = (
     Action("results.compare", "c", N_("Compare"), N_("Look at this run beside another one."), footer=5),
     Action("results.params", "i", N_("Parameters"), N_("Tell the parameters of this run and where each comes from.")),
     Action("results.prune", "d", N_("Tidy up"), N_("Put epochs or the whole run into the trash, or bring them back.")),
+    Action("results.trash", "D", N_("Trash"), N_("See how much lies in the trash of all runs, and empty it.")),
+    Action("results.recipe", "R", N_("Recipe"), N_("Bake by a recipe file: recipe.toml of a bundle, or a job.toml.")),
     Action("results.next_picture", "l,right", N_("Next picture"), N_("Go to the picture at the right."), palette=False),
     Action(
         "results.previous_picture",
@@ -42,7 +44,21 @@ TESTS: tuple[Action, ...] = (
     ),
     Action("tests.again", "r", N_("Again"), N_("Draw this test once more."), palette=False),
     Action("tests.command", "y", N_("Copy command"), N_("Copy the line that draws this test again."), palette=False),
-    Action("tests.stop", "s", N_("Stop"), N_("Stop drawing."), palette=False),
+    Action(
+        "tests.now",
+        "b",
+        N_("Draw now"),
+        N_("Draw beside the bake that is in the way, on the processor."),
+        palette=False,
+    ),
+    Action(
+        "tests.pause",
+        "p",
+        N_("Pause bake"),
+        N_("Pause the bake that is in the way and draw; again: let it go on."),
+        palette=False,
+    ),
+    Action("tests.stop", "s", N_("Stop"), N_("Stop drawing, or take a test back that waits."), palette=False),
     Action("tests.close", "escape,q", N_("Back"), N_("Go back to the results."), palette=False),
 )
 

@@ -81,6 +81,7 @@ _MODULES = {
     "results.show": "publishing",
     "results.publish": "publishing",
     "results.prune": "publishing",
+    "results.trash": "publishing",
     "picture": "datasets",
     "lora.info": "loras",
     "models.list": "choices",

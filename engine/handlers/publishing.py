@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.handlers import Context
 from engine.protocol.messages import RunParams
-from engine.protocol.publishing import Pruned, PruneParams, Published, PublishParams, RunResults
+from engine.protocol.publishing import Pruned, PruneParams, Published, PublishParams, RunResults, Trash, TrashParams
 from engine.runs.folder import find
 
 
@@ -30,3 +30,10 @@ def results_prune(context: Context, params: PruneParams) -> Pruned:
     from engine.publish.prune import prune
 
     return prune(params)
+
+
+def results_trash(_: Context, params: TrashParams) -> Trash:
+    """What lies in the trash of the runs, or emptying it."""
+    from engine.publish.prune import held
+
+    return held(params)

@@ -31,6 +31,9 @@ from engine.protocol.records import (
     RunRow,
 )
 from engine.protocol.running import (
+    Batch as Batch,
+)
+from engine.protocol.running import (
     BoardParams as BoardParams,
 )
 from engine.protocol.running import (
@@ -44,6 +47,9 @@ from engine.protocol.running import (
 )
 from engine.protocol.running import (
     MoveParams as MoveParams,
+)
+from engine.protocol.running import (
+    Past as Past,
 )
 from engine.protocol.running import (
     RunParams as RunParams,
@@ -87,14 +93,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
     error: ErrorInfo | None = None
 
 
-class Batch(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="batch"):
-    """Events of a watched run, in order and byte for byte as journaled; `live` is false while history is replayed."""
-
-    run: str
-    events: list[msgspec.Raw]
-    live: bool
-
-
 class RunsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runs"):
     """The list of runs and queued jobs as it is now; pushed when it changed and somebody subscribed."""
 
@@ -116,7 +114,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     total: int
 
 
-Push = Batch | RunsChanged | DevicePush | Progress
+Push = Batch | Past | RunsChanged | DevicePush | Progress
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -351,6 +349,7 @@ METHODS: dict[str, Method] = {
     "results.show": Method(RunParams, publishing.RunResults),
     "results.publish": Method(publishing.PublishParams, publishing.Published),
     "results.prune": Method(publishing.PruneParams, publishing.Pruned),
+    "results.trash": Method(publishing.TrashParams, publishing.Trash),
     "picture": Method(PictureParams, Picture),
     "lora.info": Method(PathParams, LoraInfo),
     "models.list": Method(Empty, list[ModelRow]),

@@ -6,6 +6,7 @@ What was published is never taken, nor what is alive; the best epoch by the hint
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from engine import home
 from engine.drawing.sources import epoch_files
 from engine.protocol.errors import EngineError
 from engine.protocol.files import fsync_dir, lock_holder, make_private_dir
-from engine.protocol.publishing import Pruned, PruneParams
+from engine.protocol.publishing import Pruned, PruneParams, Trash, TrashParams
 from engine.publish import ledger
 from engine.publish.results import results, size_of
 from engine.runs import queue
@@ -25,12 +26,13 @@ def prune(asked: PruneParams) -> Pruned:
 
     Raises EngineError `run_live`, `prune_published`, `epoch_missing`, `restore_nothing`, `home_unwritable`.
     """
-    if asked.restore:
-        return _restore(asked.run)
-    run = find(asked.run)
-    if lock_holder(run.lock) is not None or any(item.run.id == run.id for item in queue.waiting()):
-        raise EngineError("run_live", run=run.id)
     try:
+        if asked.restore:
+            with queue.locked():
+                return _restore(asked.run)
+        run = find(asked.run)
+        if lock_holder(run.lock) is not None or any(item.run.id == run.id for item in queue.waiting()):
+            raise EngineError("run_live", run=run.id)
         return _whole(run, asked) if asked.whole else _part(run, asked)
     except OSError as error:
         raise EngineError("home_unwritable", path=home.home(), reason=error.strerror or error) from None
@@ -39,6 +41,30 @@ def prune(asked: PruneParams) -> Pruned:
 def trash() -> Path:
     """Where pruned files wait; can be emptied at any time."""
     return make_private_dir(home.home() / "trash")
+
+
+def held(asked: TrashParams) -> Trash:
+    """What is in the trash, thrown away for good where that is asked for.
+
+    Raises EngineError `restore_nothing` where nothing of the named run is there, `run_unknown`, `home_unwritable`.
+    """
+    bins = _bins(asked.run)
+    runs: dict[str, int] = {}
+    files = 0
+    for path in bins:
+        run = path.name.partition("@")[0]
+        runs[run] = runs.get(run, 0) + size_of(path)
+        files += sum(len(names) for _, _, names in os.walk(path))
+    found = Trash(runs=runs, files=files, bytes=sum(runs.values()), path=str(trash()), emptied=asked.empty)
+    if asked.empty:
+        try:
+            # A restore works under the same lock: a file is brought back or gone, never half of both.
+            with queue.locked():
+                for path in bins:
+                    shutil.rmtree(path)
+        except OSError as error:
+            raise EngineError("home_unwritable", path=trash(), reason=error.strerror or error) from None
+    return found
 
 
 def _part(run: RunFolder, asked: PruneParams) -> Pruned:
@@ -103,14 +129,22 @@ def _bin(run: RunFolder) -> Path:
     return make_private_dir(path)
 
 
+def _bins(word: str) -> list[Path]:
+    """The folders of the trash, of one run where it is named; raises EngineError `restore_nothing`, `run_unknown`."""
+    bins = sorted(path for path in trash().iterdir() if path.is_dir())
+    if not word:
+        return bins
+    named = {path.name.partition("@")[0] for path in bins}
+    # A run that lies in the trash as a whole is known by its identifier alone.
+    ident = word if word in named else find(word).id
+    if ident not in named:
+        raise EngineError("restore_nothing", run=word)
+    return [path for path in bins if path.name.partition("@")[0] == ident]
+
+
 def _restore(word: str) -> Pruned:
     """Bring everything of a run back that is in the trash; a file that is there again stays as it is."""
-    bins = sorted(path for path in trash().iterdir() if path.is_dir() and path.name.partition("@")[0] == word)
-    if not bins:
-        name = find(word).id if word else word
-        bins = sorted(path for path in trash().iterdir() if path.name.partition("@")[0] == name)
-    if not bins:
-        raise EngineError("restore_nothing", run=word)
+    bins = _bins(word)
     ident = bins[0].name.partition("@")[0]
     run = RunFolder(home.runs_dir() / ident)
     count = 0

@@ -67,7 +67,7 @@ TABLE: dict[str, Command] = {
     "results": Command("results", GROUPS[3], N_("Tell the epochs of a run, their figures and its parameters.")),
     "publish": Command("results", GROUPS[3], N_("Bring an epoch to a folder, a WebUI or the Hugging Face hub.")),
     "rebake": Command("results", GROUPS[3], N_("Bake a run or a recipe again, with changes.")),
-    "prune": Command("results", GROUPS[3], N_("Put epochs of a run into the trash, or bring them back.")),
+    "prune": Command("prune", GROUPS[3], N_("Put epochs of a run into the trash, bring them back, empty it.")),
     "test": Command("draw", GROUPS[3], N_("Draw with any epoch or LoRA file at once, or list earlier tests.")),
     "grid": Command("draw", GROUPS[3], N_("Draw a table of epochs, weights, prompts, seeds and CFG.")),
     "models": Command("lists", GROUPS[4], N_("List the base models and taggers, and where they are.")),

@@ -16,7 +16,16 @@ from engine.protocol.records import ModelRow, RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.app import has_terminal, open_app
 from lorabake_tui.commands.exits import OK
-from lorabake_tui.commands.options import absolute, add_bake_options, base_model, parameters, set_parameters, standing
+from lorabake_tui.commands.options import (
+    absolute,
+    add_bake_options,
+    add_out,
+    add_sets,
+    base_model,
+    parameters,
+    set_parameters,
+    standing,
+)
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.steer import add_start
 from lorabake_tui.commands.text import pairs
@@ -31,7 +40,7 @@ def _bake_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", default="", metavar=_("NAME"), help=_("What the LoRA is called; the folder's name otherwise.")
     )
-    parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Copy each finished epoch into this folder."))
+    add_out(parser)
     parser.add_argument("--detach", action="store_true", help=_("Do not follow; print the run's identifier."))
     add_start(parser)
     parser.add_argument("--kind", default="bake", choices=("bake", "fake"), help=argparse.SUPPRESS)
@@ -93,9 +102,7 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--where", action="store_true", help=_("Print where the demo's parts are, and bake nothing."))
     parser.add_argument("--plain", action="store_true", help=_("Print lines instead of opening the app."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
-    parser.add_argument(
-        "--set", dest="sets", action="append", default=[], metavar=_("NAME=VALUE"), help=_("Set one parameter.")
-    )
+    add_sets(parser, _("Set one parameter."))
     parser.add_argument("--kind", default="bake", choices=("bake", "fake"), help=argparse.SUPPRESS)
 
 

@@ -15,7 +15,7 @@ from engine.protocol.records import CheckReport, Finding, FixReport
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
 from lorabake_tui.commands.found import words
-from lorabake_tui.commands.options import absolute, base_model, set_parameters
+from lorabake_tui.commands.options import absolute, add_sets, base_model, set_parameters
 from lorabake_tui.commands.progress import ProgressLine
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import paint, table
@@ -41,14 +41,8 @@ _PER_CODE = 20
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", nargs="?", metavar=_("FOLDER"), help=_("The folder of training images."))
     parser.add_argument("--reg", default="", metavar=_("FOLDER"), help=_("A folder of regularisation images."))
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar=_("NAME=VALUE"),
-        help=_("Check for a bake with this parameter, for example resolution=1024; may be given many times."),
-    )
+    about = _("Check for a bake with this parameter, for example resolution=1024; may be given many times.")
+    add_sets(parser, about)
     parser.add_argument(
         "--base",
         default="",

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.protocol.drawing import SAMPLERS, Drawn, DrawnParams, DrawParams
 from engine.protocol.events import Finished, Phase, Tested, decode_event
-from engine.protocol.messages import Batch, ControlParams, Push, RunsChanged, WatchParams
+from engine.protocol.messages import Batch, Push, RunsChanged, WatchParams
+from lorabake_tui.client import ClientError
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain, report
 from lorabake_tui.commands.options import absolute, base_model
@@ -47,6 +48,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=0, metavar=_("COUNT"), help=_("Steps of the sampler."))
     parser.add_argument("--clip-skip", type=int, default=0, metavar=_("COUNT"), help=_("As A1111 counts, from 1."))
     parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Copy the pictures into this folder."))
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help=_("Do not wait for a bake: draw beside it, on the processor, or on its GPU while it is paused."),
+    )
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
 
@@ -99,14 +105,14 @@ def _test(args: argparse.Namespace) -> int:
     if not (args.source or args.base or args.again):
         complain(_("Name a run, a LoRA file or a base model."), _("For example `lorabake test last`."))
         raise Exit(USAGE)
-    return Drawing(as_json=args.json).run(asked_of("test", args))
+    return Drawing(as_json=args.json, now=args.now).run(asked_of("test", args))
 
 
 def _grid(args: argparse.Namespace) -> int:
     if not (args.source or args.base):
         complain(_("Name a run, a LoRA file or a base model."), _("For example `lorabake grid last`."))
         raise Exit(USAGE)
-    return Drawing(as_json=args.json).run(asked_of("grid", args))
+    return Drawing(as_json=args.json, now=args.now).run(asked_of("grid", args))
 
 
 def asked_of(command: str, args: argparse.Namespace) -> DrawParams:
@@ -171,10 +177,10 @@ def _numbers(name: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
 
 
 class Drawing:
-    """One test from asking to its last picture; ctrl+c stops it."""
+    """One test from asking to its last picture; ctrl+c stops it. `now` does not wait for a bake that has the device."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+    def __init__(self, *, as_json: bool, now: bool = False) -> None:
+        self._as_json, self._now = as_json, now
         self._pushes: asyncio.Queue[Push | None] = asyncio.Queue()
         self._live = not as_json and steerable(sys.stderr)
 
@@ -184,9 +190,15 @@ class Drawing:
         async def work(client: EngineClient) -> int:
             drawn: Drawn = await client.call("draw.submit", asked)
             try:
+                if self._now:
+                    await client.call("draw.now", DrawnParams(id=drawn.id))
+            except ClientError:
+                await client.call("draw.stop", DrawnParams(id=drawn.id))
+                raise
+            try:
                 return await self._follow(client, drawn)
             except asyncio.CancelledError:
-                await client.call("runs.control", ControlParams(run=drawn.run, action="stop_now"))
+                await client.call("draw.stop", DrawnParams(id=drawn.id))
                 raise
 
         return converse(
@@ -220,7 +232,7 @@ class Drawing:
             if row is not None and row.state in ("queued", "held"):
                 ahead = next((other for other in push.runs if other.state in states.GOING and other.id != row.id), None)
                 if ahead is not None:
-                    self._say(_("waiting for {name}").format(name=ahead.name))
+                    self._say(_("waiting for {name}; --now draws beside it").format(name=ahead.name))
             return row is None or row.state not in states.GOING
         if not isinstance(push, Batch) or push.run != drawn.run:
             return False

@@ -10,7 +10,7 @@ from engine.protocol.datasets import ExportParams, ExportReport, RegParams
 from engine.protocol.records import RunRow
 from lorabake_tui.commands import Spec, found
 from lorabake_tui.commands.exits import FAILED, OK, USAGE, Exit, complain
-from lorabake_tui.commands.options import absolute, base_model, preset_for, set_parameters
+from lorabake_tui.commands.options import absolute, add_sets, base_model, preset_for, set_parameters
 from lorabake_tui.commands.progress import ProgressLine
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import table
@@ -19,18 +19,6 @@ from lorabake_tui.widgets.plain import plain
 
 if TYPE_CHECKING:
     from lorabake_tui.client import EngineClient
-
-
-def _sets(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar=_("NAME=VALUE"),
-        help=_("Set one parameter; may be given many times. See `lorabake params`."),
-    )
-    parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +33,8 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
         help=_("Link the pictures that need no change, or copy them."),
     )
     parser.add_argument("--whole", action="store_true", help=_("Leave the crops out; export whole pictures."))
-    _sets(parser)
+    add_sets(parser)
+    parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -97,7 +86,8 @@ def _reg_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=100, metavar=_("COUNT"), help=_("How many pictures."))
     parser.add_argument("--name", default="", metavar=_("NAME"), help=_("What the job is called."))
     parser.add_argument("--detach", action="store_true", help=_("Do not follow; print the run's identifier."))
-    _sets(parser)
+    add_sets(parser)
+    parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
 
 def _reg(args: argparse.Namespace) -> int:

@@ -44,15 +44,26 @@ def add_bake_options(parser: argparse.ArgumentParser) -> None:
         metavar=_("FILE"),
         help=_("Take parameters from a TOML file, or from a configuration of sd-scripts, kohya_ss or lora-scripts."),
     )
+    add_sets(parser)
+    parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
+
+
+def add_sets(parser: argparse.ArgumentParser, about: str = "", *, required: bool = False) -> None:
+    """`--set NAME=VALUE`, as often as one likes; `set_parameters` reads it."""
     parser.add_argument(
         "--set",
         dest="sets",
         action="append",
-        default=[],
+        default=None if required else [],
+        required=required,
         metavar=_("NAME=VALUE"),
-        help=_("Set one parameter; may be given many times. See `lorabake params`."),
+        help=about or _("Set one parameter; may be given many times. See `lorabake params`."),
     )
-    parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """`--out FOLDER`, where each finished epoch is copied to."""
+    parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Copy each finished epoch into this folder."))
 
 
 def parameters(args: argparse.Namespace) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from engine.protocol.recipes import Recipe, WriteRecipe
 from engine.protocol.records import PresetRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
-from lorabake_tui.commands.options import absolute, foreign, parameters
+from lorabake_tui.commands.options import absolute, add_sets, foreign, parameters
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import table
 from lorabake_tui.i18n import N_, _, told
@@ -43,9 +43,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="file", default="", metavar=_("FILE"), help=_("save: take parameters from this file.")
     )
-    parser.add_argument(
-        "--set", dest="sets", action="append", default=[], metavar=_("NAME=VALUE"), help=_("Set one parameter.")
-    )
+    add_sets(parser, _("Set one parameter."))
     parser.add_argument("--force", action="store_true", help=_("Write over what is there."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 

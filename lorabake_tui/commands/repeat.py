@@ -11,7 +11,7 @@ from engine.protocol.datasets import GroupViews, MarkParams, PlanParams, PlanTab
 from engine.protocol.records import ImageRow
 from lorabake_tui.commands import Spec, found
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
-from lorabake_tui.commands.options import absolute, set_parameters
+from lorabake_tui.commands.options import absolute, add_sets, set_parameters
 from lorabake_tui.commands.session import converse, print_json
 from lorabake_tui.commands.text import table
 from lorabake_tui.i18n import _, ngettext
@@ -33,14 +33,7 @@ def _repeat_arguments(parser: argparse.ArgumentParser) -> None:
         "--in", dest="below", default="", metavar=_("FOLDER"), help=_("Everything in this folder of it.")
     )
     parser.add_argument("--reg", default="", metavar=_("FOLDER"), help=_("A folder of regularisation images."))
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar=_("NAME=VALUE"),
-        help=_("List for a bake with this parameter, for example repeat=10; may be given many times."),
-    )
+    add_sets(parser, _("List for a bake with this parameter, for example repeat=10; may be given many times."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
 

@@ -1,4 +1,4 @@
-"""`lorabake results | publish | rebake | prune`: what a run made, where it goes, the same again, and making room."""
+"""`lorabake results | publish | rebake`: what a run made, where it goes, the same again."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ import msgspec
 
 from engine.protocol import fields
 from engine.protocol.messages import RunParams, Submit
-from engine.protocol.publishing import EpochFacts, Pruned, PruneParams, Published, PublishParams, RunResults
+from engine.protocol.publishing import (
+    EpochFacts,
+    Published,
+    PublishParams,
+    RunResults,
+)
 from engine.protocol.records import RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.estimate import took
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
 from lorabake_tui.commands.follow import Follower
-from lorabake_tui.commands.options import absolute, base_model, parameters, set_parameters
+from lorabake_tui.commands.options import absolute, add_out, add_sets, base_model, parameters, set_parameters
 from lorabake_tui.commands.runs import add_run
 from lorabake_tui.commands.session import converse, fetch, print_json
 from lorabake_tui.commands.text import pairs, size, table
-from lorabake_tui.i18n import N_, _, ngettext, told
+from lorabake_tui.i18n import N_, _, told
 from lorabake_tui.widgets.plain import plain
 
 if TYPE_CHECKING:
@@ -29,8 +34,6 @@ if TYPE_CHECKING:
 
 SOURCES = {"set": N_("set by hand"), "preset": N_("from the preset"), "default": N_("as usual")}
 """Where a parameter comes from, to be translated."""
-REASONS = {"best": N_("the best"), "last": N_("the last"), "every": N_("kept"), "published": N_("published")}
-"""Why an epoch stays, to be translated."""
 
 
 def _results_arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,16 +153,9 @@ def _rebake_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar=_("RUN|FILE"), help=_("A run, or a recipe (recipe.toml, job.toml)."))
     parser.add_argument("--dataset", default="", metavar=_("FOLDER"), help=_("Another dataset; a recipe needs one."))
     parser.add_argument("--base", default="", metavar=_("NAME|PATH"), help=_("Another base model."))
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar=_("NAME=VALUE"),
-        help=_("Change one parameter; may be given many times."),
-    )
+    add_sets(parser, _("Change one parameter; may be given many times."))
     parser.add_argument("--name", default="", metavar=_("NAME"), help=_("What the new LoRA is called."))
-    parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Copy each finished epoch into this folder."))
+    add_out(parser)
     parser.add_argument("--detach", action="store_true", help=_("Do not follow; print the run's identifier."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))
 
@@ -228,60 +224,6 @@ def _start(submit: Any, args: argparse.Namespace) -> int:
     return converse(work, as_json=args.json) if args.detach else follower.run(work)
 
 
-def _prune_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run(parser)
-    parser.add_argument(
-        "--every",
-        type=int,
-        default=0,
-        metavar=_("COUNT"),
-        help=_("Keep every 2nd, 3rd … besides the best and the last."),
-    )
-    parser.add_argument("--epochs", default="", metavar=_("LIST"), help=_("These epochs and no others."))
-    parser.add_argument("--previews", action="store_true", help=_("Their previews as well."))
-    parser.add_argument("--state", action="store_true", help=_("Only the state to resume from."))
-    parser.add_argument("--all", dest="whole", action="store_true", help=_("The whole run."))
-    parser.add_argument("--restore", action="store_true", help=_("Bring back what is in the trash of this run."))
-    parser.add_argument("--dry-run", action="store_true", help=_("Tell what would happen, and do nothing."))
-
-
-def _prune(args: argparse.Namespace) -> int:
-    try:
-        epochs = [int(part) for part in args.epochs.split(",") if part.strip()]
-    except ValueError:
-        complain(_("{name} wants numbers with commas between, not {word}.").format(name="--epochs", word=args.epochs))
-        raise Exit(USAGE) from None
-    asked = PruneParams(
-        run=args.run,
-        every=args.every,
-        epochs=epochs,
-        keep_previews=not args.previews,
-        whole=args.whole,
-        state=args.state,
-        dry_run=args.dry_run,
-        restore=args.restore,
-    )
-    return fetch("results.prune", asked, _pruned, as_json=args.json)
-
-
-def _pruned(done: Pruned) -> int:
-    print("\n".join(plain(line) for line in pruned_lines(done)))
-    return OK
-
-
-def pruned_lines(done: Pruned) -> list[str]:
-    """What went, or would go, and what stays."""
-    if done.restored:
-        return [ngettext("{n} file is back.", "{n} files are back.", done.restored).format(n=done.restored)]
-    lines = [_("stays: {epochs}").format(epochs=", ".join(f"{n} ({_(REASONS[why])})" for n, why in done.kept.items()))]
-    lines = lines if done.kept else []
-    if not done.bytes:
-        return [*lines, _("Nothing to throw away.")]
-    what = _("the whole run") if done.whole else ", ".join(map(str, done.epochs)) or _("the state")
-    words = _("would go to the trash: {what} ({size})") if done.dry_run else _("went to the trash: {what} ({size})")
-    return [*lines, words.format(what=what, size=size(done.bytes)), done.trash]
-
-
 COMMANDS = {
     "results": Spec(_results_arguments, _results, "lorabake results last\nlorabake results last --params"),
     "publish": Spec(
@@ -290,5 +232,4 @@ COMMANDS = {
         "lorabake publish last --epoch 4 --to a1111:~/stable-diffusion-webui --name mira --trigger mira",
     ),
     "rebake": Spec(_rebake_arguments, _rebake, "lorabake rebake last --set unet_lr=5e-5"),
-    "prune": Spec(_prune_arguments, _prune, "lorabake prune last --every 4 --dry-run"),
 }

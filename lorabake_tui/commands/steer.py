@@ -9,7 +9,7 @@ from engine.protocol.messages import BoardParams, BoardReport, Branch, ControlPa
 from engine.protocol.records import RunRow
 from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
-from lorabake_tui.commands.options import absolute, set_parameters
+from lorabake_tui.commands.options import absolute, add_out, add_sets, set_parameters
 from lorabake_tui.commands.runs import act, add_run
 from lorabake_tui.commands.session import fetch
 from lorabake_tui.i18n import _
@@ -48,14 +48,8 @@ def _preview(args: argparse.Namespace) -> int:
 
 def _change_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        required=True,
-        metavar=_("NAME=VALUE"),
-        help=_("A learning rate, epochs, save_every_epochs or preview_every_epochs; may be given many times."),
-    )
+    about = _("A learning rate, epochs, save_every_epochs or preview_every_epochs; may be given many times.")
+    add_sets(parser, about, required=True)
 
 
 def _change(args: argparse.Namespace) -> int:
@@ -76,16 +70,9 @@ def _branch_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help=_("Go on from the saved state, the optimizer's memory included."),
     )
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar=_("NAME=VALUE"),
-        help=_("What is different; may be given many times."),
-    )
+    add_sets(parser, _("What is different; may be given many times."))
     parser.add_argument("--name", default="", metavar=_("NAME"), help=_("What the LoRA is called."))
-    parser.add_argument("--out", default="", metavar=_("FOLDER"), help=_("Copy each finished epoch into this folder."))
+    add_out(parser)
     add_start(parser)
 
 

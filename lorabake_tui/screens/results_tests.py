@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 
-from engine.protocol.drawing import Drawn, DrawParams
-from engine.protocol.messages import ControlParams
+from engine.protocol.drawing import Drawn, DrawnParams, DrawParams
 from lorabake_tui import keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _, told
-from lorabake_tui.screens.section import hints_of
+from lorabake_tui.screens.results_waiting import GOING, WaitingTests
 from lorabake_tui.widgets.contact import ContactSheet
+from lorabake_tui.widgets.empty import Empty
 from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.meter import Fact, FactLine
 from lorabake_tui.widgets.picture import Item, PictureSource, show_full
@@ -25,12 +24,11 @@ from lorabake_tui.widgets.status import HintLine
 
 LOOK_SECONDS = 0.5
 """How often the engine is asked while something is being drawn."""
-_GOING = ("waiting", "drawing")
 _SIGNS = {"waiting": "…", "drawing": "●", "done": "✓", "failed": "✗"}
 _WIDE = 5
 
 
-class TestsScreen(Screen[None], inherit_bindings=False):
+class TestsScreen(WaitingTests, inherit_bindings=False):
     """The tests; `chosen` is the one to begin with."""
 
     # The list shows where one is; the keys are this screen's.
@@ -52,7 +50,7 @@ class TestsScreen(Screen[None], inherit_bindings=False):
         self._tests: list[Drawn] = []
         self._column = self._row = 0
         self._asking = False
-        self._pictures = PictureSource(lambda method, params: self.app.engine.call(method, params))  # type: ignore[attr-defined]
+        self._pictures = PictureSource(lambda method, params: self.bench.engine.call(method, params))
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="tests-body"):
@@ -61,33 +59,35 @@ class TestsScreen(Screen[None], inherit_bindings=False):
             with Vertical():
                 with Frame(id="tests-pictures"):
                     yield ContactSheet(self._pictures, columns=_WIDE)
+                    yield Empty()
                 with Frame(id="tests-facts"):
                     yield FactLine(id="tests-prompt")
                     yield FactLine(id="tests-settings")
         yield HintLine()
 
     def on_mount(self) -> None:
-        names = ("tests.pictures", "tests.again", "tests.command", "tests.stop", "tests.close")
-        self.query_one(HintLine).tell(hints_of([keys.find(name) for name in names]))
         self.query_one(RowList).can_focus = False
         self.set_interval(LOOK_SECONDS, self._look)
-        self._ask()
+        self.ask()
 
     def _look(self) -> None:
-        if not self._asking and any(test.state in _GOING for test in self._tests):
-            self._ask()
+        if not self._asking and any(test.state in GOING for test in self._tests):
+            self.ask()
+        self.draw_when_paused()
+        if self.current is not None and self.current.state in GOING:
+            self.tell_wait()
 
     @work(exit_on_error=False, group="tests")
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         self._asking = True
         try:
-            tests: list[Drawn] = await self.app.engine.call("draw.list")  # type: ignore[attr-defined]
+            tests: list[Drawn] = await self.bench.engine.call("draw.list")
         except ClientError as failure:
-            self.app.tell_error(failure.info)  # type: ignore[attr-defined]
+            self.bench.tell_error(failure.info)
             return
         finally:
             self._asking = False
-        if tests != self._tests:
+        if tests != self._tests or not tests:
             self._show(tests)
 
     def _show(self, tests: list[Drawn]) -> None:
@@ -143,6 +143,8 @@ class TestsScreen(Screen[None], inherit_bindings=False):
         self._column = max(0, min(self._column, len(table[self._row]) - 1)) if table else 0
         sheet, frame = self.query_one(ContactSheet), self.query_one("#tests-pictures", Frame)
         sheet.display = bool(table)
+        self.query_one(Empty).display = not table
+        self.tell_wait()
         sheet.show(table, (self._row, self._column), note=_("no picture"))
         frame.set_title(test.source or test.base if test is not None else "", self._state(test))
         prompt, settings = self.query_one("#tests-prompt", FactLine), self.query_one("#tests-settings", FactLine)
@@ -169,7 +171,7 @@ class TestsScreen(Screen[None], inherit_bindings=False):
     def _state(test: Drawn | None) -> str:
         if test is None:
             return ""
-        if test.state in _GOING:
+        if test.state in GOING:
             going = _("waiting") if test.state == "waiting" else _("drawing")
             return f"{going} · {len(test.shots)}"
         return f"{test.seconds:.1f} s" if test.state == "done" else _("failed")
@@ -211,24 +213,25 @@ class TestsScreen(Screen[None], inherit_bindings=False):
         test = self.current
         if test is None:
             return
-        drawn = await self.app.call("draw.submit", DrawParams(again=test.id))  # type: ignore[attr-defined]
+        drawn = await self.bench.call("draw.submit", DrawParams(again=test.id))
         if drawn is not None:
             self._chosen = drawn.id
-            self._ask()
+            self.ask()
 
     def action_command(self) -> None:
         test = self.current
         if test is not None:
-            self.app.copy_to_clipboard(test.command)
-            self.app.tell(_("Copied: {path}").format(path=test.command))  # type: ignore[attr-defined]
+            self.bench.copy_to_clipboard(test.command)
+            self.bench.tell(_("Copied: {path}").format(path=test.command))
 
     @work(exit_on_error=False, group="again")
     async def action_stop(self) -> None:
         test = self.current
-        if test is None or test.state not in _GOING:
-            self.app.tell(_("This test is over."))  # type: ignore[attr-defined]
+        if test is None or test.state not in GOING:
+            self.bench.tell(_("This test is over."))
             return
-        await self.app.call("runs.control", ControlParams(run=test.run, action="stop_now"))  # type: ignore[attr-defined]
+        if await self.bench.call("draw.stop", DrawnParams(id=test.id)) is not None:
+            self.ask()
 
     def action_close(self) -> None:
         self.dismiss(None)

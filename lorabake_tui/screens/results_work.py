@@ -282,6 +282,6 @@ def _parameter_blocks(found: RunResults) -> list[Block]:
 
 def prune_lines(done: Pruned) -> list[str]:
     """What went to the trash, or would, and what stays."""
-    from lorabake_tui.commands.results import pruned_lines
+    from lorabake_tui.commands.prune import pruned_lines
 
     return pruned_lines(done)
