@@ -1,6 +1,6 @@
 """The samplers by name, each with the base's noise schedule and its own way of spacing timesteps.
 
-Which step is taken with their answers is the caller's business (`train.preview`, `drawing.picture`).
+Which step is taken with their answers is the caller's business (`denoise`).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class RecipeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """What a file says. `params` are complete for the trainer's own defaults: `defaults` are those among them that the
-    file is silent about. Paths are as written; `base`, `dataset`, `reg`, `name` are "" where nothing is said."""
+    file is silent about. Paths are as written; `base`, `preset`, `dataset`, `reg`, `name` are "" where not told."""
 
     path: str
     format: Format
@@ -36,6 +36,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str = ""
     reg: str = ""
     name: str = ""
+    preset: str = ""
 
 
 class WriteRecipe(msgspec.Struct, frozen=True, kw_only=True):

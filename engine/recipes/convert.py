@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.dataset.names import printable
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.recipes import Format, Recipe, RecipeRow
@@ -17,7 +19,8 @@ from engine.recipes.values import OFF, checked, shown
 def load(path: Path) -> Recipe:
     """The recipe in a file; raises EngineError `recipe_unreadable`."""
     written = read(path)
-    return convert(written.keys, written.format, path)
+    recipe = convert(written.keys, written.format, path)
+    return msgspec.structs.replace(recipe, **written.about) if written.about else recipe
 
 
 def convert(keys: list[tuple[str, Any]], written: Format, path: Path) -> Recipe:

@@ -20,14 +20,16 @@ _MOST_BYTES = 1 << 20
 _TELLTALES = frozenset(
     {"network_module", "pretrained_model_name_or_path", "network_args", "train_data_dir", "datasets"}
 )
+_ABOUT = ("base", "preset", "dataset", "reg", "name")
 _LORA_SCRIPTS = frozenset({"model_train_type", "lr_restart_cycles", "enable_preview", "positive_prompts", "log_prefix"})
 
 
 class Written(NamedTuple):
-    """The keys of a file, flat and in its order, and whose file it is."""
+    """The keys of a file, flat and in its order, and whose file it is; `about` is what one of ours says of itself."""
 
     format: Format
     keys: list[tuple[str, Any]]
+    about: dict[str, str] = {}
 
 
 def read(path: Path) -> Written:
@@ -59,7 +61,9 @@ def _parsed(text: str) -> Written:
             raise
         return Written("sd-scripts command line", command_line(text))
     if isinstance(table.get("params"), dict) and set(table["params"]) <= set(fields()):
-        return Written("lorabake", list(table["params"].items()))
+        about = table["recipe"] if isinstance(table.get("recipe"), dict) else table
+        told = {key: value for key in _ABOUT if isinstance(value := about.get(key), str)}
+        return Written("lorabake", list(table["params"].items()), told)
     keys = _flat(table)
     names = {key for key, _ in keys}
     if _LORA_SCRIPTS & names or ("data" in table and "metadata" in table):

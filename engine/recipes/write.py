@@ -17,8 +17,9 @@ from engine.recipes import names
 
 _OURS = frozenset(
     {"kohya_compat", "validation_dir", "mask_dir", "preview_prompt", "preview_negative", "preview_steps", "preview_cfg"}
+    | {"repeat"}
 )
-"""Parameters that a configuration of sd-scripts cannot hold, or holds in files of their own."""
+"""Parameters that a configuration of sd-scripts cannot hold, or holds in files and folder names of their own."""
 
 
 def write(asked: WriteRecipe) -> RecipeText:
@@ -49,7 +50,7 @@ def _where(asked: WriteRecipe) -> dict[str, str]:
 def table_of(params: BakeParams) -> dict[str, Any]:
     """The keys of sd-scripts for these parameters; repeats go into a dataset configuration and are told there."""
     turned = {ours: theirs for theirs, ours in reversed(names.PLAIN.items())}
-    skipped = {"repeat", "batch_size", "max_token_length", "clip_skip", "network_weights", "dim_from_weights"} | _OURS
+    skipped = {"batch_size", "max_token_length", "clip_skip", "network_weights", "dim_from_weights"} | _OURS
     table: dict[str, Any] = {}
     for name, key in turned.items():
         value = getattr(params, name)

@@ -5,14 +5,13 @@ Which prompts, when, and where the files go is the loop's business.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from engine.drawing.samplers import RANDOM, make_sampler
-from engine.models.model import DiffusionModel, Embedding, Frame
+from engine.drawing.denoise import denoise, png
+from engine.models.model import DiffusionModel, Embedding
 from engine.protocol.drawing import SAMPLERS
 from engine.protocol.params import BakeParams
 from engine.train.device import Compute
@@ -45,49 +44,30 @@ def draw(
 ) -> list[bytes]:
     """PNG files of the pictures, drawn as one batch. `tick` is called before every denoising step and may raise."""
     side = max(model.size_multiple, params.resolution // model.size_multiple * model.size_multiple)
-    sampler = make_sampler(params.preview_sampler, model.scheduler)
-    sampler.set_timesteps(params.preview_steps, device=model.device)
-    generators = [torch.Generator().manual_seed(picture.seed) for picture in wanted]
-    cells = side // model.vae_factor
-    shape = (1, int(model.unet.config.in_channels), cells, cells)  # type: ignore[union-attr, arg-type]
-    noise = torch.cat([torch.randn(shape, generator=g) for g in generators])
-    latents = noise.to(model.device) * sampler.init_noise_sigma
-    frame = Frame(original=(side, side), crop=(0, 0), target=(side, side))
     prompts = [picture.prompt for picture in wanted]
-    guided = params.preview_cfg > 1
+    negatives = [params.preview_negative] * len(wanted) if params.preview_cfg > 1 else []
     with compute.autocast():
-        embedding = words([params.preview_negative] * len(wanted) + prompts if guided else prompts)
-    frames = [frame] * len(embedding.hidden)
+        embedding = words(negatives + prompts)
     was_training = model.unet.training
     model.unet.eval()
     try:
-        for timestep in sampler.timesteps:
-            tick()
-            doubled = torch.cat([latents, latents]) if guided else latents
-            scaled = sampler.scale_model_input(doubled, timestep).to(model.dtype)
-            with compute.autocast():
-                predicted = model.predict(scaled, timestep.expand(len(scaled)), embedding, frames).float()
-            if guided:
-                without, with_words = predicted.chunk(2)
-                predicted = without + params.preview_cfg * (with_words - without)
-            options = {"generator": generators} if params.preview_sampler in RANDOM else {}
-            latents = sampler.step(predicted, timestep, latents, return_dict=False, **options)[0]
-        return [_png(model, latent, picture, params) for latent, picture in zip(latents, wanted, strict=True)]
+        latents = denoise(
+            model,
+            embedding,
+            seeds=[picture.seed for picture in wanted],
+            size=(side, side),
+            sampler=params.preview_sampler,
+            steps=params.preview_steps,
+            cfg=params.preview_cfg,
+            compute=compute,
+            tick=tick,
+        )
+        return [
+            png(model, latent, _infotext(picture, params, (side, side)))
+            for latent, picture in zip(latents, wanted, strict=True)
+        ]
     finally:
         model.unet.train(was_training)
-
-
-def _png(model: DiffusionModel, latent: torch.Tensor, picture: Picture, params: BakeParams) -> bytes:
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    pixels = (model.decode(latent[None])[0].permute(1, 2, 0) * 255).round().to("cpu", torch.uint8)
-    image = Image.fromarray(pixels.numpy())
-    info = PngInfo()
-    info.add_itxt("parameters", _infotext(picture, params, image.size))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=info)
-    return buffer.getvalue()
 
 
 def _infotext(picture: Picture, params: BakeParams, size: tuple[int, int]) -> str:
