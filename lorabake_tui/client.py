@@ -20,7 +20,18 @@ import engine.protocol
 from engine.protocol import PROTOCOL
 from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.files import make_private_dir
-from engine.protocol.messages import METHODS, Batch, DevicePush, Empty, Hello, Progress, Push, Request, RunsChanged
+from engine.protocol.messages import (
+    METHODS,
+    Batch,
+    DevicePush,
+    Empty,
+    Hello,
+    Past,
+    Progress,
+    Push,
+    Request,
+    RunsChanged,
+)
 from engine.protocol.wire import MAX_LINE_BYTES, encode
 
 State = Literal["off", "starting", "ready", "lost"]
@@ -30,7 +41,8 @@ _SETTLED_SECONDS = 30.0
 """A host that lived this long has earned another automatic restart."""
 
 _PUSHES: dict[str, msgspec.json.Decoder[Any]] = {
-    str(kind.__struct_config__.tag): msgspec.json.Decoder(kind) for kind in (Batch, RunsChanged, DevicePush, Progress)
+    str(kind.__struct_config__.tag): msgspec.json.Decoder(kind)
+    for kind in (Batch, Past, RunsChanged, DevicePush, Progress)
 }
 _RESULTS: dict[str, msgspec.json.Decoder[Any]] = {}
 

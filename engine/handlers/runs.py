@@ -68,12 +68,13 @@ def runs_outcome(_: Context, params: RunParams) -> list[Outcome]:
 
 
 def runs_watch(context: Context, params: WatchParams) -> Then:
-    """The row now; then the history after `seq` as batches, one batch (maybe empty) with `live` true, and news.
+    """The row now; then the history after `seq` as batches or in brief, one batch (maybe empty) with `live` true, and
+    news.
 
     Watching a run again starts it over from the given `seq`.
     """
     run = find(params.run)
-    return Then(context.runs.row(run), lambda: context.follower.watch(run, params.seq))
+    return Then(context.runs.row(run), lambda: context.follower.watch(run, params.seq, brief=params.brief))
 
 
 def runs_unwatch(context: Context, params: RunParams) -> Empty:

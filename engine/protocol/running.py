@@ -1,4 +1,5 @@
-"""What a viewer asks of runs and the queue: submit, branch, watch, control, move. Only shapes live here.
+"""What a viewer asks of runs and the queue (submit, branch, watch, control, move) and hears of one it watches. Only
+shapes live here.
 
 `messages` offers them beside the others; what is done is the business of `engine.handlers.runs`.
 """
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from engine.protocol.columns import Packed
 from engine.protocol.control import Action
 
 
@@ -53,10 +55,14 @@ class RunParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Replay a run's journal from after `seq`, then follow it until `runs.unwatch`."""
+    """Replay a run's journal from after `seq`, then follow it until `runs.unwatch`.
+
+    With `brief` a history of which much is new comes as `Past`, from its beginning on: far less than its events.
+    """
 
     run: str
     seq: int = 0
+    brief: bool = False
 
 
 class ControlParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,3 +100,27 @@ class ScheduleParams(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     when: str | None = None
     retries: int | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="batch"):
+    """Events of a watched run, in order and byte for byte as journaled; `live` is false while history is replayed."""
+
+    run: str
+    events: list[msgspec.Raw]
+    live: bool
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="past"):
+    """A part of a run's history in brief, for who asked for it: the first part (`begins`) replaces all that was known.
+
+    First come the `events` that are no steps, each with the last step before it; then the numbers of all steps as
+    `columns`. `seq` is the last event that the history holds, `gaps` how many are missing from the journal; after the
+    last part batches follow.
+    """
+
+    run: str
+    begins: bool
+    seq: int
+    gaps: int
+    events: list[msgspec.Raw] = []
+    columns: Packed | None = None

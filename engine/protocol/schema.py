@@ -21,6 +21,7 @@ def schema() -> str:
         messages.Request,
         messages.Reply,
         messages.Batch,
+        messages.Past,
         messages.RunsChanged,
         messages.DevicePush,
         messages.Progress,

@@ -55,6 +55,11 @@ class RunFolder:
         return self.path / "events.jsonl"
 
     @property
+    def history(self) -> Path:
+        """The journal in brief; see `history`. Can be deleted."""
+        return self.path / "history.bin"
+
+    @property
     def control(self) -> Path:
         """What people asked of the live run; anybody appends."""
         return self.path / "control.jsonl"

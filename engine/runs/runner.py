@@ -18,7 +18,7 @@ from engine.protocol.control import ControlReader, send
 from engine.protocol.errors import EngineError, describe
 from engine.protocol.files import Lock, lock_holder
 from engine.protocol.journal import JournalWriter
-from engine.runs import devices, launch, queue
+from engine.runs import devices, history, launch, queue
 from engine.runs.folder import RunFolder, all_runs
 from engine.runs.schedule import Schedule
 from engine.runs.state import died, stalled
@@ -28,7 +28,7 @@ TICK_SECONDS = 0.1
 IDLE_SECONDS = 1.0
 """Between looks while nothing runs and the next job waits for its hour."""
 LOOK_SECONDS = 2.0
-SILENCE_LOOK_SECONDS = 10.0
+LOOK_AT_LIVE_SECONDS = 10.0
 EXIT_LOCKED = 4
 """A worker's exit status when another process holds the run or the device: nothing was begun."""
 RETRIED = frozenset({"worker_died", "disk_full"})
@@ -65,6 +65,7 @@ class _Live:
         self.tail = Tail(run.journal)
         self._look_at = 0.0
         self._silent = False
+        self._kept = 0
         self.parked = bool(given) and given[-1].action == "pause"
 
     def ended(self) -> bool:
@@ -72,13 +73,16 @@ class _Live:
             return self.child.poll() is not None
         return lock_holder(self.run.lock) is None
 
-    def watch_silence(self) -> None:
-        """Tell, once for each silence, that a worker has said nothing for long."""
+    def look(self) -> None:
+        """Now and then: tell, once for each silence, that a worker has said nothing for long, and keep a long journal
+        in brief."""
         now = time.monotonic()
         if now < self._look_at:
             return
-        self._look_at = now + SILENCE_LOOK_SECONDS
+        self._look_at = now + LOOK_AT_LIVE_SECONDS
         with contextlib.suppress(OSError):
+            if history.outgrown(self.run.journal.stat().st_size, self._kept):
+                self._kept = history.keep(self.run)
             silent = stalled(self.tail.refresh())
             if silent and not self._silent:
                 launch.tell(self.run, "stalled")
@@ -116,7 +120,7 @@ class Runner:
             for live in self.live.values():
                 self._press(live)
                 self._keep_hours(live)
-                live.watch_silence()
+                live.look()
             launch.reap()
             started = self._start_next()
             if not started and not self.live and self._leave():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.events import Finished, decode_event
-from engine.protocol.messages import Batch, Push, RunParams, RunsChanged, WatchParams
+from engine.protocol.messages import Batch, Past, Push, RunParams, RunsChanged, WatchParams
 from engine.protocol.records import LIVE_STATES, WAITING_STATES, RunRow
 from lorabake_tui.client import ClientError, EngineClient
 from lorabake_tui.commands.exits import FAILED, INTERRUPTED, OK, complain
@@ -59,7 +59,9 @@ class Follower:
             self._lines.name = row.name or row.id
         self._fold = RunFold(row.id)
         self._take_rows(await client.call("runs.subscribe"))
-        watched: RunRow = await client.call("runs.watch", WatchParams(run=row.id))
+        # Ten lines show a history at once; what is printed event by event needs every one.
+        brief = isinstance(self._lines, Panel)
+        watched: RunRow = await client.call("runs.watch", WatchParams(run=row.id, brief=brief))
         self.row = watched
         await self._until(self._over)
         if not self._ended and not self._at_finish:
@@ -112,6 +114,8 @@ class Follower:
             raise ClientError(describe("engine_lost"))
         if isinstance(message, RunsChanged):
             self._take_rows(message.runs)
+        elif isinstance(message, Past) and self.row is not None and message.run == self.row.id:
+            self._take_past(message)
         elif isinstance(message, Batch) and self.row is not None and message.run == self.row.id:
             self._take_batch(message)
 
@@ -121,6 +125,15 @@ class Follower:
     def _told_all(self) -> bool:
         waiting_for_finish = self.row is not None and self.row.finished is not None
         return self._at_finish or (self._caught_up and not waiting_for_finish)
+
+    def _take_past(self, past: Past) -> None:
+        if past.begins:
+            self._fold = RunFold(past.run)
+        self._fold.take_past(past)
+        newest = self._fold.newest
+        self._at_finish = isinstance(newest, Finished)
+        if self._lines is not None and newest is not None:
+            self._lines.event(newest, self._fold)
 
     def _take_batch(self, batch: Batch) -> None:
         for raw in batch.events:

@@ -331,7 +331,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
             self._beside = await self.app.push_screen_wait(Picker(_("Compare with"), options)) or ""
         if self._beside:
             seq = self.bench.store.fold(self._beside).seq
-            await self.call("runs.watch", WatchParams(run=self._beside, seq=seq))
+            await self.call("runs.watch", WatchParams(run=self._beside, seq=seq, brief=True))
             for gone in self.bench.store.take_dropped():
                 await self.call("runs.unwatch", RunParams(run=gone))
         self._draw_curves()

@@ -25,6 +25,6 @@ class Watching:
     async def _watch(self, run: str) -> None:
         store = self._section.bench.store
         seq = store.fold(run).seq
-        await self._section.call("runs.watch", WatchParams(run=run, seq=seq))
+        await self._section.call("runs.watch", WatchParams(run=run, seq=seq, brief=True))
         for gone in store.take_dropped():
             await self._section.call("runs.unwatch", RunParams(run=gone))

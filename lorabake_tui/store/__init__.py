@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from engine.protocol.messages import Batch, DevicePush, Push, RunsChanged
+from engine.protocol.messages import Batch, DevicePush, Past, Push, RunsChanged
 from engine.protocol.records import LIVE_STATES, WAITING_STATES, DeviceSample, RunRow
 from lorabake_tui.store.run import Level, LogLine, RunFold, RunView
 from lorabake_tui.store.series import Bucket, Series, downsample
@@ -34,6 +34,7 @@ class Store:
         self.devices: deque[DeviceSample] = deque(maxlen=DEVICE_SAMPLES)
         self.replaying: set[str] = set()
         self._folds: dict[str, RunFold] = {}
+        self._coming: dict[str, RunFold] = {}
         self._dropped: list[str] = []
 
     def push(self, message: Push) -> None:
@@ -41,6 +42,8 @@ class Store:
         match message:
             case Batch():
                 self._take_batch(message)
+            case Past():
+                self._take_past(message)
             case RunsChanged():
                 self.set_runs(message.runs)
             case DevicePush():
@@ -51,8 +54,18 @@ class Store:
         fold = self._folds.get(batch.run)
         if fold is None:
             return
+        fold = self._folds[batch.run] = self._coming.pop(batch.run, fold)
         fold.add_lines(batch.events)
         (self.replaying.discard if batch.live else self.replaying.add)(batch.run)
+
+    def _take_past(self, past: Past) -> None:
+        if past.run not in self._folds:
+            return
+        if past.begins:
+            self._coming[past.run] = RunFold(past.run)
+        if past.run in self._coming:
+            self.replaying.add(past.run)
+            self._coming[past.run].take_past(past)
 
     def set_runs(self, runs: Iterable[RunRow]) -> None:
         """Take a list of runs that came as a reply."""
@@ -69,6 +82,7 @@ class Store:
         while len(self._folds) > KEPT_FOLDS:
             oldest = next(iter(self._folds))
             del self._folds[oldest]
+            self._coming.pop(oldest, None)
             self._dropped.append(oldest)
         return fold
 

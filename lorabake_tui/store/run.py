@@ -31,6 +31,7 @@ from engine.protocol.events import (
     Warning,
     decode_event,
 )
+from engine.protocol.running import Past
 from lorabake_tui.store.series import Series
 
 LOG_LINES = 5000
@@ -153,8 +154,8 @@ class RunFold:
             Finished: self._on_finished,
         }
 
-    def add(self, event: Event) -> bool:
-        """Fold one event in; False when it was known already."""
+    def add(self, event: Event, *, numbers: bool = True) -> bool:
+        """Fold one event in, a step without its `numbers` if they are there already; False when it was known."""
         seq = event.seq
         if seq != self.seq + 1:
             if seq <= self.seq:
@@ -164,7 +165,8 @@ class RunFold:
         if event.boot != self._boot:
             self._begin_boot(event)
         if type(event) is Step:
-            self.series.add(event)
+            if numbers:
+                self.series.add(event)
             self._last, self._training = event, True
         else:
             if self._training:
@@ -182,6 +184,23 @@ class RunFold:
             if event is not None and self.add(event):
                 new += 1
         return new
+
+    def take_past(self, past: Past) -> None:
+        """Take a part of the history in brief, in order, into a fold that has seen no event."""
+        for line in past.events:
+            event = decode_event(line)  # type: ignore[arg-type,unused-ignore]
+            if event is not None:
+                # Of the steps between the ones told here the numbers come as columns.
+                self.seq = event.seq - 1
+                self.add(event, numbers=False)
+        if past.columns is not None:
+            self.series.extend(past.columns)
+        self.seq, self._facts["gaps"] = past.seq, past.gaps
+
+    @property
+    def newest(self) -> Event | None:
+        """The last event that was folded in."""
+        return self._newest
 
     def view(self) -> RunView:
         """The run as of now; the same object until another event came."""

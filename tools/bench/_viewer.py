@@ -33,7 +33,7 @@ async def main() -> None:
             for row in store.runs:
                 if row.id not in watched and row.step:
                     watched.add(row.id)
-                    await client.call("runs.watch", WatchParams(run=row.id, seq=store.fold(row.id).seq))
+                    await client.call("runs.watch", WatchParams(run=row.id, seq=store.fold(row.id).seq, brief=True))
         except ClientError:
             await asyncio.sleep(0.2)
         await wake.wait()
