@@ -51,7 +51,7 @@ def left_alone(run: RunFolder) -> RunFolder:
 
 @pytest.mark.timeout(1800)
 def test_a_real_bake_survives_sigterm_and_sigkill(home: Home, host: Host, tmp_path: Path) -> None:
-    base, dataset, out = tiny_base(tmp_path / "base"), tiny_dataset(tmp_path / "mira"), tmp_path / "out"
+    base, dataset, out = tiny_base(tmp_path / "base", lean=True), tiny_dataset(tmp_path / "mira"), tmp_path / "out"
     asked = {"dataset": str(dataset), "base": str(base), "out": str(out), "params": PARAMS, "kind": "bake"}
     run = host.submit(**asked)
     until(lambda: steps(run), "it trains", PATIENCE)

@@ -49,7 +49,7 @@ def baked_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LORABAKE_HOME", str(folder / "home"))
         patch.setenv("OMP_NUM_THREADS", "1")
-        kitchen = Kitchen(folder / "home", tiny_base(folder / "tiny"), tiny_dataset(folder / "dataset"))
+        kitchen = Kitchen(folder / "home", tiny_base(folder / "tiny", lean=True), tiny_dataset(folder / "dataset"))
         run = kitchen.submit("20260101-0000-tiny", epochs=3, repeat=1, conv_dim=2, preview_every_epochs=1)
         assert kitchen.bake(run)[-1].reason == "done"  # type: ignore[attr-defined]
     return folder / "home"

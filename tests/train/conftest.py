@@ -135,7 +135,34 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_base(tmp_path_factory.mktemp("base") / "tiny")
+    return tiny_base(tmp_path_factory.mktemp("base") / "tiny", lean=True)
+
+
+Straight = Callable[..., RunFolder]
+
+
+@pytest.fixture(scope="session")
+def straight(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Straight:
+    """`straight(**params)`: a bake of the kitchen's pictures that nobody disturbed, of each settings one for all tests.
+
+    Where a home and its dataset lie changes no number, so any bake can be held against it.
+    """
+    folder = tmp_path_factory.mktemp("straight")
+    shop = Kitchen(folder / "home", base, tiny_dataset(folder / "dataset"))
+    baked: dict[str, RunFolder] = {}
+
+    def bake(**params: Any) -> RunFolder:
+        key = repr(sorted(params.items()))
+        if key not in baked:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("LORABAKE_HOME", str(shop.home))
+                patch.setenv("OMP_NUM_THREADS", "1")
+                run = shop.submit(f"straight-{len(baked)}", **params)
+                shop.bake(run)
+            baked[key] = run
+        return baked[key]
+
+    return bake
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from engine.protocol.events import Checkpoint, Error, Event, Resumed, Step, Warn
 from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
 from engine.train import checkpoint, faults
-from tests.train.conftest import Kitchen, at_step, losses
+from tests.train.conftest import Kitchen, Straight, at_step, losses
 
 
 def failure(kitchen: Kitchen, run: RunFolder, hook: Any = lambda run, event: None) -> tuple[str, list[Event]]:
@@ -42,9 +42,8 @@ def test_a_nonfinite_loss_stops_at_once_and_names_the_images(kitchen: Kitchen) -
         assert all(torch.isfinite(t).all() for t in state.weights.values())
 
 
-def test_a_torn_state_is_said_and_the_one_before_used(kitchen: Kitchen) -> None:
-    straight, run = kitchen.submit("straight"), kitchen.submit("run")
-    expected = losses(kitchen.bake(straight))
+def test_a_torn_state_is_said_and_the_one_before_used(kitchen: Kitchen, straight: Straight) -> None:
+    run, expected = kitchen.submit("run"), losses(kitchen.events(straight()))
     kitchen.bake(run, at_step(max(expected) // 2 + 2, "stop"))
     files = sorted(run.state_dir.glob("weights-*.safetensors"))
     assert len(files) == 2, "the generation before is kept"

@@ -14,16 +14,15 @@ from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
 from engine.runs.parking import Parked, wait
 from engine.train.control import Control, Stopped
-from tests.train.conftest import Kitchen, at_step, losses
+from tests.train.conftest import Kitchen, Straight, at_step, losses
 
 
 def acks(found: list[Event], action: str) -> list[str]:
     return [e.state for e in found if isinstance(e, Ack) and e.action == action]
 
 
-def test_a_pause_ends_the_boot_and_the_next_one_goes_on_exactly(kitchen: Kitchen) -> None:
-    run, straight = kitchen.submit("run"), kitchen.submit("straight")
-    expected = losses(kitchen.bake(straight))
+def test_a_pause_ends_the_boot_and_the_next_one_goes_on_exactly(kitchen: Kitchen, straight: Straight) -> None:
+    run, expected = kitchen.submit("run"), losses(kitchen.events(straight()))
     with pytest.raises(Parked):
         kitchen.bake(run, at_step(3, "pause"))
     found = kitchen.events(run)
@@ -86,9 +85,8 @@ def _weights(data: bytes) -> bytes:
     return data[8 + int.from_bytes(data[:8], "little") :]
 
 
-def test_preview_now_draws_the_weights_as_they_are(kitchen: Kitchen) -> None:
-    run, straight = kitchen.submit("run"), kitchen.submit("straight")
-    expected = losses(kitchen.bake(straight))
+def test_preview_now_draws_the_weights_as_they_are(kitchen: Kitchen, straight: Straight) -> None:
+    run, expected = kitchen.submit("run"), losses(kitchen.events(straight()))
     found = kitchen.bake(run, at_step(3, "preview_now"))
     drawn = [e for e in found if isinstance(e, Preview)]
     assert [e.index for e in drawn] == [1, 2, 3, 4]
@@ -111,10 +109,9 @@ def test_stop_now_breaks_off_an_accumulating_step_and_previews(kitchen: Kitchen)
 
 
 @pytest.mark.parametrize("action", ["stop", "stop_now"])
-def test_stop_during_an_epochs_previews_keeps_its_file(kitchen: Kitchen, action: Any) -> None:
+def test_stop_during_an_epochs_previews_keeps_its_file(kitchen: Kitchen, straight: Straight, action: Any) -> None:
     run = kitchen.submit("run", preview_every_epochs=1, preview_steps=5)
-    straight = kitchen.submit("straight", preview_every_epochs=1, preview_steps=5)
-    kitchen.bake(straight)
+    whole = straight(preview_every_epochs=1, preview_steps=5)
 
     def hook(folder: RunFolder, event: Event) -> None:
         if isinstance(event, events.Phase) and event.name == "preview":
@@ -125,8 +122,8 @@ def test_stop_during_an_epochs_previews_keeps_its_file(kitchen: Kitchen, action:
     assert found[-1].files == ["epochs/01/tiny-e01.safetensors"]
     assert not run.preview_file(1, 1).exists()
     found = kitchen.bake(run)
-    assert losses(found) == losses(kitchen.events(straight))
-    assert run.preview_file(1, 1).read_bytes() == straight.preview_file(1, 1).read_bytes()
+    assert losses(found) == losses(kitchen.events(whole))
+    assert run.preview_file(1, 1).read_bytes() == whole.preview_file(1, 1).read_bytes()
 
 
 def test_what_makes_no_sense_is_ignored(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from engine.protocol.control import send
 from engine.protocol.events import Event, Finished, Paused, Phase, Resumed, Step, Warning
 from engine.runs.folder import RunFolder
 from engine.train import space
-from tests.train.conftest import Kitchen, at_step, losses
+from tests.train.conftest import Kitchen, Straight, at_step, losses
 
 MIB = 1 << 20
 SMALL = 48 << 10
@@ -40,9 +40,8 @@ def unlimited_afterwards() -> Iterator[None]:
     limit_files(resource.RLIM_INFINITY)
 
 
-def test_a_state_that_finds_no_room_waits_for_it(kitchen: Kitchen) -> None:
-    straight, run = kitchen.submit("straight"), kitchen.submit("run")
-    expected = kitchen.bake(straight)
+def test_a_state_that_finds_no_room_waits_for_it(kitchen: Kitchen, straight: Straight) -> None:
+    run, whole = kitchen.submit("run"), straight()
 
     def hook(run: RunFolder, event: Event) -> None:
         if isinstance(event, Step) and event.step == 7:
@@ -57,18 +56,17 @@ def test_a_state_that_finds_no_room_waits_for_it(kitchen: Kitchen) -> None:
     (paused,) = [e for e in events if isinstance(e, Paused)]
     assert paused.step == 10, "at the end of the epoch, when the state was due"
     assert any(isinstance(e, Resumed) for e in events)
-    assert losses(events) == losses(expected)
+    assert losses(events) == losses(kitchen.events(whole))
     assert isinstance(events[-1], Finished)
     assert events[-1].reason == "done"
-    mine, theirs = kohya.read(run.lora_file(2, "tiny")).tensors, kohya.read(straight.lora_file(2, "tiny")).tensors
+    mine, theirs = kohya.read(run.lora_file(2, "tiny")).tensors, kohya.read(whole.lora_file(2, "tiny")).tensors
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     assert not list(run.path.rglob("*.part"))
     assert not (run.path / ".reserve").exists()
 
 
-def test_who_will_not_wait_may_stop_and_resume_later(kitchen: Kitchen) -> None:
-    straight, run = kitchen.submit("straight"), kitchen.submit("run")
-    expected = losses(kitchen.bake(straight))
+def test_who_will_not_wait_may_stop_and_resume_later(kitchen: Kitchen, straight: Straight) -> None:
+    run, expected = kitchen.submit("run"), losses(kitchen.events(straight()))
     first = kitchen.bake(run, at_step(3, "stop"))[-1]
     assert isinstance(first, Finished)
 
@@ -130,8 +128,8 @@ def on_a_small_disk(kitchen: Kitchen, size: int, work: Callable[[Path], None]) -
     assert code == 0
 
 
-def test_on_a_full_disk_even_the_journal_waits(kitchen: Kitchen) -> None:
-    straight = losses(kitchen.bake(kitchen.submit("straight")))
+def test_on_a_full_disk_even_the_journal_waits(kitchen: Kitchen, straight: Straight) -> None:
+    expected = losses(kitchen.events(straight()))
 
     def work(home: Path) -> None:
         run = kitchen.submit("run")
@@ -150,7 +148,7 @@ def test_on_a_full_disk_even_the_journal_waits(kitchen: Kitchen) -> None:
 
         events = kitchen.bake(run, hook)
         assert len(paused) == 1
-        assert losses(events) == straight
+        assert losses(events) == expected
         assert [e.seq for e in events] == list(range(1, len(events) + 1)), "no line is lost or doubled"
         assert len(waits(events)) == 1
         assert isinstance(events[-1], Finished)
