@@ -68,7 +68,8 @@ def make_sampler(name: str, noise: dict[str, Any]) -> Any:
     options = {field: noise[field] for field in _NOISE_FIELDS if noise.get(field) is not None} | own
     if name in _PLAIN_BETAS:
         options.pop("rescale_betas_zero_snr", None)
-    elif noise.get("rescale_betas_zero_snr"):
+    elif noise.get("rescale_betas_zero_snr") and noise.get("prediction_type") != "epsilon":
         # Only a sampler that begins at the very last timestep begins with pure noise, as such a base was trained.
+        # From its answer a model of noise could not tell the picture there: 0 / 0.
         options["timestep_spacing"] = "trailing"
     return cls(**options)

@@ -15,6 +15,19 @@ from tests.train.test_mathematics import SD15, numpy_alphas
 
 
 @pytest.mark.parametrize("name", get_args(Sampler))
+def test_a_model_of_noise_with_a_rescaled_schedule_draws_numbers(name: Sampler) -> None:
+    sampler = make_sampler(name, SD15 | {"prediction_type": "epsilon", "rescale_betas_zero_snr": True})
+    sampler.set_timesteps(8)
+    chance = torch.Generator().manual_seed(0)
+    latent = torch.randn((1, 4, 8, 8), generator=chance) * sampler.init_noise_sigma
+    options: dict[str, Any] = {"generator": chance} if name in ("euler_a", "ddim") else {}
+    for timestep in sampler.timesteps:
+        seen = sampler.scale_model_input(latent, timestep)
+        latent = sampler.step(seen * 0.9, timestep, latent, return_dict=False, **options)[0]
+        assert torch.isfinite(latent).all()
+
+
+@pytest.mark.parametrize("name", get_args(Sampler))
 @pytest.mark.parametrize(("prediction", "zero"), [("epsilon", False), ("v_prediction", False), ("v_prediction", True)])
 def test_a_model_that_knows_the_picture_draws_it(name: Sampler, prediction: str, zero: bool) -> None:
     sampler = make_sampler(name, SD15 | {"prediction_type": prediction, "rescale_betas_zero_snr": zero})
