@@ -42,6 +42,8 @@ class Home:
 
     def __init__(self, path: Path, rate: float) -> None:
         self.path = path
+        self._runs = Runs()
+        self._strangers = _pids()  # older than the home, so none of its processes: they need not be looked at
         self.env = {
             **os.environ,
             "LORABAKE_HOME": str(path),
@@ -60,14 +62,12 @@ class Home:
         """Process id → words of the engine's processes of this home: all, or the hosts, runners or workers."""
         mark = f"LORABAKE_HOME={self.path}".encode()
         found = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
+        for pid in _pids() - self._strangers:
             with contextlib.suppress(OSError):
-                words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
                 mine = "engine" in words and (kind or "engine") in words
-                if mine and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = words
+                if mine and mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    found[pid] = words
         return found
 
     def kill(self, kind: str = "") -> list[int]:
@@ -85,7 +85,7 @@ class Home:
 
     def rows(self) -> list[RunRow]:
         """The runs as any viewer would see them."""
-        return Runs().rows()
+        return self._runs.rows()
 
     def row(self, run: RunFolder) -> RunRow:
         """One of them."""
@@ -101,7 +101,14 @@ class Home:
 
     def quiet(self) -> None:
         """Wait until no runner and no worker of this home is left."""
-        until(lambda: not self.processes("worker") and not self.processes("runner"), "runner and workers have left")
+        until(
+            lambda: not any({"worker", "runner"} & set(words) for words in self.processes().values()),
+            "runner and workers have left",
+        )
+
+
+def _pids() -> set[int]:
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ class Lorabake:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.engine = Home(home, rate=500)
         kept = {k: v for k, v in os.environ.items() if k not in ("LC_ALL", "LC_MESSAGES", "NO_COLOR", "COLUMNS")}
         self.env = {
             **kept,
@@ -60,7 +61,7 @@ class Lorabake:
 def lorabake(tmp_path: Path) -> Iterator[Lorabake]:
     program = Lorabake(tmp_path / "home")
     yield program
-    Home(program.home, rate=1).clean()
+    program.engine.clean()
 
 
 @pytest.fixture

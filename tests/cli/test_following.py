@@ -15,7 +15,7 @@ import pytest
 
 from engine.protocol.events import Step, decode_event
 from engine.protocol.files import lock_holder
-from engine.protocol.records import LIVE_STATES
+from engine.protocol.records import LIVE_STATES, RunRow
 from tests.cli.conftest import Lorabake
 
 SHORT = ("--set", "epochs=2", "--set", "repeat=1")
@@ -27,8 +27,12 @@ def fake(dataset: Path, *words: str) -> tuple[str, ...]:
     return ("bake", "--kind", "fake", "--dataset", str(dataset), "--base", "demo", *words)
 
 
-def rows(lorabake: Lorabake) -> dict[str, dict[str, object]]:
-    return {row["name"]: row for row in json.loads(lorabake.run("runs", "--json").stdout)}
+def rows(lorabake: Lorabake) -> dict[str, RunRow]:
+    """The runs by name, as the engine of any process reads them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORABAKE_HOME", str(lorabake.home))
+        patch.setenv("LORABAKE_DEVICE", "cpu")
+        return {row.name: row for row in lorabake.engine.rows()}
 
 
 def read_until(process: subprocess.Popen[bytes], words: bytes) -> bytes:
@@ -57,7 +61,9 @@ def test_a_bake_streams_its_journal_byte_for_byte_and_fills_out(
 ) -> None:
     done = lorabake.run(*fake(dataset, *SHORT, "--out", str(tmp_path / "out"), "--name", "mira", "--json"))
     assert done.returncode == 0, done.stderr
-    run = Path(str(rows(lorabake)["mira"]["dir"]))
+    (row,) = json.loads(lorabake.run("runs", "--json").stdout)
+    assert (row["name"], row["state"]) == ("mira", "done")
+    run = Path(row["dir"])
     assert done.stdout.encode() == (run / "events.jsonl").read_bytes()
     last = json.loads(done.stdout.splitlines()[-1])
     assert (last["type"], last["reason"]) == ("finished", "done")
@@ -75,7 +81,7 @@ def test_without_a_terminal_plain_lines_end_with_every_path(lorabake: Lorabake, 
     assert "\r" not in done.stdout
     assert "epoch 1 saved: mira-e01.safetensors" in done.stdout
     told = done.stdout.partition("done: mira · 2 epochs · 20 optimizer steps")[2]
-    run = Path(str(rows(lorabake)["mira"]["dir"]))
+    run = Path(rows(lorabake)["mira"].dir)
     made = {str(p) for p in (run / "epochs").rglob("*") if p.is_file()}
     assert {line.strip() for line in told.splitlines() if line.startswith("  ")} == made
     assert sum(path.endswith(".png") for path in made) == 12
@@ -112,7 +118,7 @@ def test_detached_prints_the_identifier_and_watch_shows_it_all(lorabake: Lorabak
     assert started.returncode == 0
     watched = lorabake.run("watch", run, "--json")
     assert watched.returncode == 0, watched.stderr
-    journal = Path(str(rows(lorabake)["mira"]["dir"])) / "events.jsonl"
+    journal = Path(rows(lorabake)["mira"].dir) / "events.jsonl"
     assert watched.stdout.encode() == journal.read_bytes()
     again = lorabake.run("watch", "last")
     assert again.returncode == 0
@@ -126,8 +132,8 @@ def test_ctrl_c_leaves_the_bake_running_and_says_how_to_return(lorabake: Lorabak
     _, err = rest_of(process)
     assert process.returncode == 130
     row = rows(lorabake)["mira"]
-    assert row["state"] in LIVE_STATES
-    assert f"lorabake watch {row['id']}" in err
+    assert row.state in LIVE_STATES
+    assert f"lorabake watch {row.id}" in err
     assert "Traceback" not in err
 
 
@@ -150,7 +156,7 @@ def test_stop_then_resume_goes_on_with_the_same_journal(lorabake: Lorabake, data
     out, _ = rest_of(process)
     assert process.returncode == 130
     assert json.loads((before + out).splitlines()[-1])["reason"] == "stopped"
-    assert rows(lorabake)["mira"]["state"] == "stopped"
+    assert rows(lorabake)["mira"].state == "stopped"
     assert lorabake.run("resume", "mira").returncode == 0
     watched = lorabake.run("watch", "mira", "--json")
     assert watched.returncode == 0, watched.stderr
@@ -164,7 +170,7 @@ def test_pause_and_resume(lorabake: Lorabake, dataset: Path) -> None:
     read_until(process, b"4 baseline previews")
     assert "asked to pause" in lorabake.run("pause", "last").stdout
     read_until(process, b"paused after step")
-    assert rows(lorabake)["mira"]["state"] == "paused"
+    assert rows(lorabake)["mira"].state == "paused"
     assert lorabake.run("resume", "last").returncode == 0
     read_until(process, b"going on from step")
     assert lorabake.run("stop", "last", "--now").returncode == 0
@@ -175,7 +181,7 @@ def test_pause_and_resume(lorabake: Lorabake, dataset: Path) -> None:
 def test_a_dead_worker_is_told_with_what_to_do(lorabake: Lorabake, dataset: Path) -> None:
     process = lorabake.start(*fake(dataset, *LONG))
     read_until(process, b"4 baseline previews")
-    worker = lock_holder(Path(str(rows(lorabake)["mira"]["dir"])) / "lock")
+    worker = lock_holder(Path(rows(lorabake)["mira"].dir) / "lock")
     assert worker is not None
     os.kill(worker, signal.SIGKILL)
     _, err = rest_of(process)
@@ -204,7 +210,7 @@ def test_the_queue_moves_holds_and_cancels(lorabake: Lorabake, dataset: Path) ->
         assert lorabake.run(*fake(dataset, *words, "--name", name, "--detach")).returncode == 0
     assert "third is at place 1" in lorabake.run("queue", "move", "third").stdout
     assert "held" in lorabake.run("queue", "hold", "second").stdout
-    assert rows(lorabake)["second"]["state"] == "held"
+    assert rows(lorabake)["second"].state == "held"
     assert lorabake.run("queue", "start", "second").returncode == 0
     assert "cancelled" in lorabake.run("queue", "cancel", "second").stdout
     watched = lorabake.run("watch", "second")
@@ -284,7 +290,7 @@ def test_a_lost_engine_is_told_and_the_bake_goes_on(lorabake: Lorabake, dataset:
     _, err = rest_of(process)
     assert process.returncode == 3
     assert "The engine process ended." in err
-    assert rows(lorabake)["mira"]["state"] in LIVE_STATES
+    assert rows(lorabake)["mira"].state in LIVE_STATES
 
 
 def test_demo_without_a_terminal_prints_lines(lorabake: Lorabake) -> None:
