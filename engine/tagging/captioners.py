@@ -5,6 +5,7 @@ The table is presets/taggers.toml, what they say of pictures is `describe`'s.
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     note: str = ""
 
 
+@functools.cache
 def _lines() -> dict[str, _Line]:
     table = tomllib.loads((presets.shipped_dir() / "taggers.toml").read_text("utf-8"))
     return msgspec.convert(table["captioners"], dict[str, _Line])
