@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -88,23 +87,9 @@ class CaptionFolder:
                     return self.relative(stem + extension)
         return self.relative(stem + captions.EXTENSIONS[0])
 
-    def of_images(self, images: Iterable[Path]) -> list[str]:
-        """The caption files of many images, each folder looked at once."""
-        folders: dict[str, dict[str, bool]] = {}
-        files: list[str] = []
-        for image in images:
-            folder, _, stem = os.path.splitext(os.fspath(image))[0].rpartition("/")
-            known = folders.get(folder)
-            if known is None:
-                known = folders[folder] = _plain_files(folder)
-            found = next((stem + ending for ending in captions.EXTENSIONS if stem + ending in known), None)
-            if found is None:
-                files.append(self.relative(f"{folder}/{stem}{captions.EXTENSIONS[0]}"))
-            elif known[found]:
-                files.append(self.relative(f"{folder}/{found}"))
-            else:  # a link, or no file at all
-                files.append(self.of_image(image))
-        return files
+    def likely(self, image: Path) -> str:
+        """The caption file that an image most likely has, without a look at the disk."""
+        return self.relative(os.path.splitext(os.fspath(image))[0] + captions.EXTENSIONS[0])
 
     def read(self, file: str) -> CaptionFile | None:
         """A caption file whole; None when there is none.
@@ -136,7 +121,9 @@ class CaptionFolder:
             facts = os.fstat(fd)
             if not stat.S_ISREG(facts.st_mode):
                 return None
-            raw = os.read(fd, captions.MAX_BYTES + 1)
+            raw = os.read(fd, min(facts.st_size, captions.MAX_BYTES) + 1)
+            if len(raw) > facts.st_size:  # it has grown meanwhile
+                raw += os.read(fd, captions.MAX_BYTES)
         finally:
             os.close(fd)
         if len(raw) > captions.MAX_BYTES:
@@ -145,19 +132,6 @@ class CaptionFolder:
             return CaptionFile(raw.decode("utf-8"), stat.S_IMODE(facts.st_mode), stamp_of(facts))
         except UnicodeDecodeError:
             raise EngineError("caption_undecodable", file=printable(file)) from None
-
-
-def _plain_files(folder: str) -> dict[str, bool]:
-    """The names in a folder that may be captions, and whether each is an ordinary file."""
-    try:
-        with os.scandir(folder) as entries:
-            return {
-                entry.name: entry.is_file(follow_symlinks=False)
-                for entry in entries
-                if entry.name.endswith(captions.EXTENSIONS)
-            }
-    except OSError:
-        return {}
 
 
 def said(text: str | None) -> str | None:

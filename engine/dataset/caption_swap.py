@@ -6,19 +6,23 @@ old file is in our hands afterwards, so that what another program wrote in the l
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
+from typing import NamedTuple
 
-from engine.dataset.caption_files import CaptionFile, CaptionFolder, stamp_of
+from engine.dataset.caption_files import CaptionFile, CaptionFolder, Stamp
+from engine.dataset.tag_patch import checksum
+from engine.dataset.workshop import Bench
 
 _NEW, _EXCHANGE = 1, 2
 _HERE = -100
 _UNFIT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP})
+_HANDS = 2
 
 
 def _call(name: str) -> Callable[..., int] | None:
@@ -32,83 +36,98 @@ def _call(name: str) -> Callable[..., int] | None:
 _renameat2 = _call("renameat2")
 
 
+class Wanted(NamedTuple):
+    """What a file shall say, None for no file, and what was found there before."""
+
+    file: str
+    text: str | None
+    found: CaptionFile | None
+
+
+class Old(NamedTuple):
+    """A file that had to give way, where it lies now: undoing puts itself back."""
+
+    part: str
+    stamp: Stamp
+    sum: int
+
+
 class Swapper:
-    """Changes files below `files` by way of one temporary file; its owner holds the journal's lock."""
+    """Changes files below `files` by way of files in `workshop`; its owner holds the journal's lock.
 
-    def __init__(self, files: CaptionFolder, part: Path) -> None:
+    Making new files is most of the work and harms nobody, so `prepare` does it for all of them, by two threads. `olds`
+    are the files that were there before; they stay until the next one with `olds` of its own, or the process, ends.
+    """
+
+    def __init__(self, files: CaptionFolder, workshop: Path) -> None:
         self.files = files
-        self._part = os.fspath(part)
-        self._raw = os.fsencode(part)
-        self._mask = 0
+        self.olds: dict[str, Old] = {}
+        self._workshop = workshop
+        self._parts: list[str] = []
+        self._wanted: Sequence[Wanted] = ()
 
-    def __enter__(self) -> Swapper:
-        self._mask = os.umask(0o022)
-        os.umask(self._mask)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._part)
-        return self
+    def prepare(self, wanted: Sequence[Wanted], olds: Mapping[str, Old]) -> None:
+        """Make the new files, or find them among `olds`; no caption is touched. Raises OSError."""
+        self._wanted = wanted
+        self._parts = [_again(each, olds.get(each.file)) for each in wanted] if olds else [""] * len(wanted)
+        missing = [number for number, part in enumerate(self._parts) if not part]
+        mask = os.umask(0o022)
+        os.umask(mask)
 
-    def put(self, file: str, text: str | None, found: CaptionFile | None) -> bool:
-        """Give a file this text, None removes it; False, and all is as it was, when it is not what was `found`.
+        def make(numbers: Sequence[int]) -> None:
+            bench = Bench(self._workshop, mask)
+            for number in numbers:
+                _, text, found = wanted[number]
+                self._parts[number] = bench.put(text, found.mode if found is not None else 0o644)
+
+        if missing:
+            size = -(-len(missing) // _HANDS)
+            with ThreadPoolExecutor(_HANDS) as hands:
+                for _ in hands.map(make, [missing[at : at + size] for at in range(0, len(missing), size)]):
+                    pass
+
+    def put(self, number: int) -> bool:
+        """Do the change of this number; False, and all is as it was, when the file is not what was found.
 
         Raises EngineError `path_outside`, or OSError, of which `unfit` tells those that another way may not have.
         """
-        path = self.files.path_of(file)
-        if text is None:
-            try:
-                os.rename(path, self._part)
-            except FileNotFoundError:
-                return found is None
-            return self._settle(found, path, _NEW)
-        self._write(text, found.mode if found is not None else 0o644)
-        if found is None:
-            try:
-                _rename(self._raw, path, _NEW)
-            except FileExistsError:
-                os.unlink(self._part)
-                return False
-            return True
+        file, text, found = self._wanted[number]
+        part, path = self._parts[number], self.files.path_of(file)
         try:
-            _rename(self._raw, path, _EXCHANGE)
+            if text is None:
+                os.rename(path, part)
+            else:
+                _rename(part, path, _NEW if found is None else _EXCHANGE)
         except FileNotFoundError:  # somebody took the file away meanwhile
-            os.unlink(self._part)
+            return text is None and found is None
+        except FileExistsError:
             return False
-        return self._settle(found, path, _EXCHANGE)
-
-    def _write(self, text: str, mode: int) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._part, flags, mode)
-        try:
-            data = text.encode()
-            wrote = os.write(fd, data)
-            while wrote < len(data):
-                wrote += os.write(fd, data[wrote:])
-            if mode & self._mask:
-                os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
-
-    def _settle(self, found: CaptionFile | None, path: str, flags: int) -> bool:
-        """Throw the old file away if it is what was found, else put it back."""
-        if found is not None and stamp_of(os.lstat(self._part)) == found.stamp:
-            os.unlink(self._part)
+        if text is not None and found is None:
             return True
-        _rename(self._raw, path, flags)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._part)
+        facts = os.lstat(part)
+        if found is not None and (facts.st_mtime_ns, facts.st_size, facts.st_ino) == found.stamp:
+            self.olds[file] = Old(part, found.stamp, checksum(found.text))
+            return True
+        _rename(part, path, _NEW if text is None else _EXCHANGE)
         return False
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._part)
+
+def _again(wanted: Wanted, old: Old | None) -> str:
+    """Where the wanted text already lies with the wanted permissions; "" for nowhere."""
+    if old is None or wanted.text is None or wanted.found is None or checksum(wanted.text) != old.sum:
+        return ""
+    try:
+        facts = os.lstat(old.part)
+    except OSError:
+        return ""
+    same = stat.S_IMODE(facts.st_mode) == wanted.found.mode and facts.st_nlink == 1
+    return old.part if same and (facts.st_mtime_ns, facts.st_size, facts.st_ino) == old.stamp else ""
 
 
-def _rename(part: bytes, path: str, flags: int) -> None:
+def _rename(part: str, path: str, flags: int) -> None:
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), path)
-    if _renameat2(_HERE, part, _HERE, os.fsencode(path), flags) != 0:
+    if _renameat2(_HERE, os.fsencode(part), _HERE, os.fsencode(path), flags) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
 

@@ -86,15 +86,19 @@ def carry_out(dataset: Dataset, planned: Plan) -> Done:
         files: dict[str, FileChange] = {}
         read: dict[str, CaptionFile | None] = {}
         images: dict[str, list[ImageFile]] = {}
-        found = journal.files.of_images([image.path for image, _ in planned.changes])
-        for file, (image, caption) in zip(found, planned.changes, strict=True):
-            images.setdefault(file, []).append(image)
-            if file not in files:
-                try:
-                    read[file] = journal.files.read(file)
-                    files[file] = _change(read[file], file, image, caption, whole=op.verb == "write")
-                except EngineError as error:
-                    failed.append(_finding(image.name, error.info))
+        for image, caption in planned.changes:
+            file = journal.files.likely(image.path)
+            try:
+                found = journal.files.read(file) if file not in files else None
+                if found is None and file not in files:
+                    file = journal.files.of_image(image.path)
+                    found = journal.files.read(file)
+                images.setdefault(file, []).append(image)
+                if file not in files:
+                    files[file] = _change(found, file, image, caption, whole=op.verb == "write")
+                    read[file] = found
+            except EngineError as error:
+                failed.append(_finding(image.name, error.info))
         outcome = journal.commit(op, list(files.values()), read) if files else Outcome(0, [], [])
         owners = {file: [image.name for image in group] for file, group in images.items()}
         done = _done(op, outcome, owners, failed)
@@ -158,13 +162,13 @@ def _done(op: TagOp, outcome: Outcome, owners: Mapping[str, list[str]], failed: 
     captions: dict[str, str | None] = {}
     diffs: list[CaptionDiff] = []
     for change in outcome.done:
-        names = owners.get(_stem(change.file)) or owners.get(change.file) or []
+        names = owners.get(change.file) or owners.get(_stem(change.file)) or []
         before, after = said(change.before), said(change.after)
         for name in names:
             captions[name] = after
         diffs.append(CaptionDiff(file=names[0] if names else change.file, before=before, after=after))
     for file in outcome.refused:
-        names = owners.get(_stem(file)) or owners.get(file) or [printable(file)]
+        names = owners.get(file) or owners.get(_stem(file)) or [printable(file)]
         failed.append(_finding(names[0], describe("caption_changed", file=names[0])))
     return Done(outcome.edit, title_of(op), captions, diffs, failed)
 

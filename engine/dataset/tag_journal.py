@@ -1,15 +1,14 @@
 """The journal of caption edits, `.lorabake/tags.jsonl`: undo and redo without end, over restarts and crashes.
 
-An edit is first written down whole in a file of its own, its intent, and flushed; then each caption is replaced by one
-rename; then a line of the journal says what was done. Whoever opens the journal next completes what was interrupted.
-What an edit is, `tag_edit` knows, how little of a text a line keeps, `tag_patch`; here are files, before and after.
+An edit is first written down whole in a file of its own, its intent (`tag_intent`), and flushed; then each caption is
+replaced by one rename; then a line of the journal says what was done. Whoever opens the journal next completes what was
+interrupted. What an edit is, `tag_edit` knows, how little of a text a line keeps, `tag_patch`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +18,12 @@ from typing import NamedTuple
 import msgspec
 
 from engine.dataset.caption_files import CaptionFile, CaptionFolder, Writer
-from engine.dataset.caption_swap import Swapper, unfit
+from engine.dataset.caption_swap import Old, Swapper, Wanted, unfit
 from engine.dataset.names import inside, printable
 from engine.dataset.sidecar import FOLDER
+from engine.dataset.tag_intent import Intent, intent_head, new_token, this_boot, torn, whole_intent
 from engine.dataset.tag_patch import NO_FILE, FileChange, Row, checksum, other_side, row_of
+from engine.dataset.workshop import folders, sweep
 from engine.protocol.errors import EngineError
 from engine.protocol.files import Lock, atomic_write, make_private_dir
 from engine.protocol.tags import TagOp
@@ -30,6 +31,7 @@ from engine.protocol.tags import TagOp
 JOURNAL = "tags.jsonl"
 _INTENT = "tags-"
 _PART = "tags.part"
+_WORKSHOP = "tags.new"
 _KEPT_SECONDS = 120.0
 """How long an intent outlives its edit: within this time the disk has the captions themselves."""
 _FLUSHED = 8
@@ -68,24 +70,6 @@ class _Head(msgspec.Struct):
     redo: int = 0
 
 
-class _Intent(msgspec.Struct):
-    token: str
-    t: float
-    boot: str
-    files: list[FileChange]
-    op: TagOp | None = None
-    undo: int = 0
-    redo: int = 0
-
-
-class _IntentHead(msgspec.Struct):
-    """What of an intent is read each time: its files may be megabytes."""
-
-    token: str
-    t: float
-    boot: str
-
-
 class Entry(NamedTuple):
     """An edit in the journal: where its line stands, and what it says beside its rows."""
 
@@ -107,8 +91,6 @@ class Outcome(NamedTuple):
 
 _head = msgspec.json.Decoder(_Head)
 _line = msgspec.json.Decoder(_Line)
-_intent = msgspec.json.Decoder(_Intent)
-_intent_head = msgspec.json.Decoder(_IntentHead)
 
 
 class TagJournal:
@@ -126,6 +108,8 @@ class TagJournal:
         self._inode = 0
         self._end = 0
         self._last = 0
+        self._olds: dict[str, Old] = {}
+        self._tidying: threading.Thread | None = None
         self.catch_up()
 
     # -- reading ----------------------------------------------------------------------------------------------
@@ -172,7 +156,7 @@ class TagJournal:
 
     def commit(self, op: TagOp, changes: Sequence[FileChange], read: Read) -> Outcome:
         """Do an edit; files that no longer say what `before` says are left alone."""
-        intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=list(changes), op=op)
+        intent = Intent(token=new_token(), t=time.time(), boot=this_boot(), files=list(changes), op=op)
         return self._carry_out(intent, read)
 
     def undo(self) -> Outcome | None:
@@ -181,7 +165,7 @@ class TagJournal:
             return None
         entry = self.done[-1]
         files, refused, read = self._there(entry, back=True)
-        intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=files, undo=entry.edit)
+        intent = Intent(token=new_token(), t=time.time(), boot=this_boot(), files=files, undo=entry.edit)
         return self._with(self._carry_out(intent, read), entry, refused)
 
     def redo(self) -> Outcome | None:
@@ -190,7 +174,7 @@ class TagJournal:
             return None
         entry = self.undone[-1]
         files, refused, read = self._there(entry, back=False)
-        intent = _Intent(token=_token(), t=time.time(), boot=_boot(), files=files, redo=entry.edit)
+        intent = Intent(token=new_token(), t=time.time(), boot=this_boot(), files=files, redo=entry.edit)
         return self._with(self._carry_out(intent, read), entry, refused)
 
     @staticmethod
@@ -220,17 +204,20 @@ class TagJournal:
             read[row.file] = found
         return files, refused, read
 
-    def _carry_out(self, intent: _Intent, read: Read) -> Outcome:
+    def _carry_out(self, intent: Intent, read: Read) -> Outcome:
         path = self.folder / f"{_INTENT}{intent.token}.json"
         done: list[FileChange] = []
         refused: list[str] = []
-        if intent.files:
-            atomic_write(path, msgspec.json.encode(intent))
         try:
-            (self._swap if len(intent.files) > _FLUSHED else self._replace)(intent, done, refused, read)
+            if len(intent.files) > _FLUSHED:
+                self._swap(intent, path, done, refused, read)
+            elif intent.files:
+                atomic_write(path, msgspec.json.encode(intent))
+                self._replace(intent, done, refused, read)
         except OSError:
             if intent.op is not None:  # what was done can be undone; an undo is completed by whoever opens next
-                self._append(intent, done)
+                if done:
+                    self._append(intent, done)
                 path.unlink(missing_ok=True)
             raise
         if done or intent.op is None:
@@ -240,31 +227,36 @@ class TagJournal:
         edit = self.done[-1].edit if intent.op is not None and done else intent.undo or intent.redo
         return Outcome(edit, done, refused)
 
-    def _swap(self, intent: _Intent, done: list[FileChange], refused: list[str], read: Read) -> None:
+    def _swap(self, intent: Intent, path: Path, done: list[FileChange], refused: list[str], read: Read) -> None:
         """Put many files into place without waiting for the disk."""
         slow: list[FileChange] = []
-        with Swapper(self.files, self.folder / _PART) as swapper:
-            for change in intent.files:
-                try:
-                    kept = swapper.put(change.file, change.after, read[change.file])
-                except EngineError:
-                    kept = False
-                except OSError as error:
-                    if not unfit(error):
-                        raise
-                    slow.append(change)
-                    continue
-                if kept:
-                    done.append(change)
-                else:
-                    refused.append(change.file)
+        if intent.op is not None:
+            self._tidy()
+        swapper, olds = Swapper(self.files, self.folder / _WORKSHOP), self._olds
+        self._olds = swapper.olds
+        swapper.prepare([Wanted(change.file, change.after, read[change.file]) for change in intent.files], olds)
+        atomic_write(path, msgspec.json.encode(intent))
+        for number, change in enumerate(intent.files):
+            try:
+                kept = swapper.put(number)
+            except EngineError:
+                kept = False
+            except OSError as error:
+                if not unfit(error):
+                    raise
+                slow.append(change)
+                continue
+            if kept:
+                done.append(change)
+            else:
+                refused.append(change.file)
         if slow:
             self._replace(msgspec.structs.replace(intent, files=slow), done, refused, read)
 
-    def _replace(self, intent: _Intent, done: list[FileChange], refused: list[str], read: Read | None) -> None:
+    def _replace(self, intent: Intent, done: list[FileChange], refused: list[str], read: Read | None) -> None:
         """Put every file into place; without `read`, after a crash, what is there already counts as done."""
         flushed = len(intent.files) <= _FLUSHED
-        broken_power = read is None and intent.boot != _boot()
+        broken_power = read is None and intent.boot != this_boot()
         with Writer(self.files, self.folder / _PART, flush=flushed) as writer:
             for change in intent.files:
                 try:
@@ -276,13 +268,13 @@ class TagJournal:
                 text = found.text if found is not None else None
                 if text == change.after and text != change.before:
                     done.append(change)
-                elif text == change.before or (broken_power and _torn(text)):
+                elif text == change.before or (broken_power and torn(text)):
                     writer.put(change.file, change.after, found.mode if found is not None else 0o644)
                     done.append(change)
                 else:
                     refused.append(change.file)
 
-    def _append(self, intent: _Intent, done: Sequence[FileChange]) -> None:
+    def _append(self, intent: Intent, done: Sequence[FileChange]) -> None:
         line = _Line(token=intent.token, t=intent.t, undo=intent.undo, redo=intent.redo)
         if intent.op is not None:
             line.edit, line.op, line.count = self._last + 1, intent.op, len(done)
@@ -305,6 +297,21 @@ class TagJournal:
         self._end = start + len(data) + 1
         self._take(_head.decode(data), start, len(data))
 
+    def _tidy(self) -> None:
+        """Take away what the edits before have left, behind the next one's back."""
+        workshop = self.folder / _WORKSHOP
+        self._olds = {}
+        left = folders(workshop)
+        if left:
+            self._tidying = threading.Thread(target=sweep, args=(workshop, left), name="sweep")
+            self._tidying.start()
+
+    def settle(self) -> None:
+        """Wait until nothing is done any more; before that nobody else may write."""
+        if self._tidying is not None:
+            self._tidying.join()
+            self._tidying = None
+
     # -- after a crash ----------------------------------------------------------------------------------------
 
     def recover(self) -> None:
@@ -312,18 +319,19 @@ class TagJournal:
         for path in sorted(self.folder.glob(f"{_INTENT}*.json")):
             try:
                 raw = path.read_bytes()
-                head = _intent_head.decode(raw)
+                head = intent_head.decode(raw)
                 known = head.token in self._tokens
-                if known and head.boot == _boot():
+                if known and head.boot == this_boot():
                     if time.time() - head.t > _KEPT_SECONDS:
                         path.unlink(missing_ok=True)
                     continue
-                intent = _intent.decode(raw)
+                intent = whole_intent.decode(raw)
             except (OSError, msgspec.DecodeError, UnicodeDecodeError):
                 path.unlink(missing_ok=True)  # renamed into place whole, so it was never ours
                 continue
             done: list[FileChange] = []
             self._replace(intent, done, [], None)
+            self._tidy()
             self.recovered += len(done) if not known else 0
             if not known and (done or intent.op is None):
                 self._append(intent, done)
@@ -346,6 +354,7 @@ def opened(root: Path) -> Iterator[TagJournal]:
     ours = _threads.setdefault(root, threading.Lock())
     if not ours.acquire(timeout=_PATIENCE):
         raise EngineError("dataset_busy", path=printable(str(root)))
+    journal: TagJournal | None = None
     try:
         make_private_dir(folder)
         deadline = time.monotonic() + _PATIENCE
@@ -365,25 +374,10 @@ def opened(root: Path) -> Iterator[TagJournal]:
             "dataset_unwritable", path=printable(str(root)), reason=error.strerror or str(error)
         ) from None
     finally:
+        if journal is not None:
+            journal.settle()
         lock.release()
         ours.release()
 
 
 _PATIENCE = 5.0
-
-
-def _torn(text: str | None) -> bool:
-    """What a power cut leaves of a file that was being written: nothing, or zeros."""
-    return text is not None and not text.strip("\0")
-
-
-def _token() -> str:
-    return time.strftime("%Y%m%d%H%M%S-", time.gmtime()) + secrets.token_hex(4)
-
-
-def _boot() -> str:
-    """Which start of the machine this is; "" where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
