@@ -22,7 +22,7 @@ from engine.dataset.listing import Listing, listing
 from engine.dataset.names import fitting, printable, to_name
 from engine.dataset.scan import Dataset, ImageFile
 from engine.dataset.sidecar import ABSENT, BY_IMAGE
-from engine.dataset.sources import Refusal, Source, copy, copy_caption, find_sources
+from engine.dataset.sources import Found, Notice, Refusal, Source, copy, copy_caption, find_sources
 from engine.dataset.tell import Tell, silent
 from engine.protocol.datasets import Added, AddHow, AddReport
 from engine.protocol.errors import EngineError, ErrorInfo, describe
@@ -96,7 +96,7 @@ class _Adding:
         self,
         edits: Edits,
         staging: Path,
-        wanted: Sequence[Source | Refusal],
+        wanted: Sequence[Found],
         limit: int,
         tell: Tell,
         archives: ExitStack,
@@ -108,6 +108,8 @@ class _Adding:
         for number, source in enumerate(wanted, 1):
             if isinstance(source, Refusal):
                 self._refuse(source.title, source.why)
+            elif isinstance(source, Notice):
+                self.notices.append(_finding(source.title, source.what))
             elif limit and self.count + len(group) >= limit:
                 over += 1
             else:

@@ -162,6 +162,8 @@ def _of_file(image: ImageFile, facts: Facts, images: Sequence[ImageFile], *, reg
         return
     if facts.damaged:
         yield _finding(image, "image_damaged", reg=reg)
+    if facts.cut:
+        yield _finding(image, "image_cut", reg=reg)
     suffix = os.path.splitext(image.name)[1].lower()
     if suffix not in SUFFIXES[facts.kind]:
         wanted = os.path.splitext(image.name)[0] + SUFFIXES[facts.kind][0]

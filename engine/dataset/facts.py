@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from engine.dataset.decode import load, open_image, orientation
+from engine.dataset.jpeg_end import drafted, ends_early
 from engine.dataset.names import printable
 from engine.dataset.pixels import flat_rgb, upright
 from engine.dataset.scan import Dataset, ImageFile
@@ -26,7 +27,7 @@ from engine.protocol.files import make_private_dir
 if TYPE_CHECKING:
     from PIL import Image
 
-_VERSION = 1
+_VERSION = 2
 _WORKERS = 3
 _SMALL = 72
 """A JPEG is decoded no smaller than this: its whole stream is read and checked, most of its pixels never made."""
@@ -36,8 +37,8 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     """One image file as decoded; with `error` set, the rest is empty.
 
     `kind` is PNG, JPEG or WEBP; `mode` Pillow's, `deep` more than 8 bits a channel, `turned` the EXIF orientation;
-    `transparent` only when a pixel really is, `damaged` when it decodes but a checksum is wrong. `shape` is a 64-bit
-    difference hash, `thumb` 8 × 8 RGB bytes.
+    `transparent` only when a pixel really is, `damaged` when it decodes but a checksum is wrong, `cut` when it decodes
+    but its pixels stop early. `shape` is a 64-bit difference hash, `thumb` 8 × 8 RGB bytes.
     """
 
     size: int
@@ -52,6 +53,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     damaged: bool = False
     shape: int = 0
     thumb: bytes = b""
+    cut: bool = False
 
 
 def examine(dataset: Dataset, tell: Tell = silent) -> dict[str, Facts]:
@@ -90,9 +92,10 @@ def _decoded(file: BinaryIO, name: str, stat: os.stat_result) -> Facts:
     kind = "JPEG" if image.format == "MPO" else image.format or ""
     mode, turned = image.mode, orientation(image)
     frames = _frames(image) if kind != "JPEG" else 1
-    image.draft(None, (_SMALL, _SMALL))
+    drafted(image, _SMALL)
     load(image, name)
     try:
+        cut = kind == "JPEG" and ends_early(file, image, _SMALL)
         small = flat_rgb(image)
         if max(small.size) > 4 * _SMALL:
             small = small.resize((2 * _SMALL, 2 * _SMALL), Resampling.BOX, reducing_gap=2.0)
@@ -115,6 +118,7 @@ def _decoded(file: BinaryIO, name: str, stat: os.stat_result) -> Facts:
         damaged=kind == "PNG" and not _checksums_fit(file),
         shape=shape,
         thumb=thumb,
+        cut=cut,
     )
 
 

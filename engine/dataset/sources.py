@@ -6,6 +6,7 @@ counts are checked before and while it is read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import zipfile
@@ -15,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from engine.dataset import captions
 from engine.dataset.decode import EXTENSIONS
+from engine.dataset.encodings import guess
 from engine.dataset.listing import KOHYA_FOLDER
 from engine.dataset.names import printable
 from engine.protocol.errors import EngineError, ErrorInfo, describe
@@ -28,6 +30,8 @@ MAX_RATIO = 200
 _RATIO_FROM = 1024 * 1024
 """Smaller files may be as regular as they like."""
 _CHUNK = 1 << 20
+_UTF8_NAME = 0x800
+"""The flag of an entry whose name is UTF-8."""
 _SKIPPED = frozenset({"__MACOSX", ".git", ".lorabake"})
 
 
@@ -50,7 +54,17 @@ class Refusal(NamedTuple):
     why: ErrorInfo
 
 
-def find_sources(names: list[str]) -> Iterator[Source | Refusal]:
+class Notice(NamedTuple):
+    """What to know of sources that are added all the same."""
+
+    title: str
+    what: ErrorInfo
+
+
+Found = Source | Refusal | Notice
+
+
+def find_sources(names: list[str]) -> Iterator[Found]:
     """The images of the named files, folders and archives, in order; what cannot be taken as a refusal."""
     for name in names:
         path, title = Path(name), printable(name)
@@ -112,7 +126,7 @@ def _folder(root: Path) -> Iterator[Source | Refusal]:
         pending += reversed(below)
 
 
-def _archive(path: Path) -> Iterator[Source | Refusal]:
+def _archive(path: Path) -> Iterator[Found]:
     title = printable(str(path))
     try:
         with zipfile.ZipFile(path) as archive:
@@ -128,10 +142,15 @@ def _archive(path: Path) -> Iterator[Source | Refusal]:
         yield Refusal(title, describe("zip_bomb", file=title, reason="more than 64 GB unpacked"))
         return
     texts = {entry.filename: entry for entry in entries if entry.filename.endswith(captions.EXTENSIONS)}
+    meant, encoding = _meant_names(entries)
+    example = printable(next((meant[entry.filename] for entry in images if entry.filename in meant), ""))
+    if encoding and example:
+        yield Notice(title, describe("zip_names", file=title, encoding=encoding, example=example))
     seen: set[str] = set()
     for entry in images:
-        shown = f"{title}: {printable(entry.filename)}"
-        parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
+        name = meant.get(entry.filename, entry.filename)
+        shown = f"{title}: {printable(name)}"
+        parts = PurePosixPath(name.replace("\\", "/")).parts
         if any((part.startswith(".") and part not in ("..", "/")) or part in _SKIPPED for part in parts):
             continue
         refused = _refused(entry, parts, shown)
@@ -146,6 +165,28 @@ def _archive(path: Path) -> Iterator[Source | Refusal]:
         if words and _refused(texts[words], parts, shown):
             words = ""
         yield Source("/".join(parts), shown, path, entry.filename, caption_entry=words)
+
+
+def _meant_names(entries: list[zipfile.ZipInfo]) -> tuple[dict[str, str], str]:
+    """How names that are not marked as UTF-8 are meant, by how they were read; and the encoding, where it is a guess.
+
+    Zip knows UTF-8 and the signs of the first PCs; packers of Chinese and Japanese systems write neither, and some
+    write UTF-8 without saying so.
+    """
+    odd: dict[str, bytes] = {}
+    for entry in entries:
+        if not entry.flag_bits & _UTF8_NAME and not entry.filename.isascii():
+            with contextlib.suppress(UnicodeEncodeError):  # told right in a field of its own
+                odd[entry.filename] = entry.filename.encode("cp437")
+    if not odd:
+        return {}, ""
+    try:
+        return {stored: raw.decode() for stored, raw in odd.items()}, ""
+    except UnicodeDecodeError:
+        guessed = guess(b"\n".join(odd.values()))
+    if guessed is None or guessed.encoding.startswith("utf-16"):
+        return {name: name for name in odd}, "CP437"
+    return {stored: raw.decode(guessed.encoding) for stored, raw in odd.items()}, guessed.encoding.upper()
 
 
 def _ending(name: str) -> str:

@@ -88,6 +88,9 @@ DATASET: dict[str, Sentence] = {
     "image_damaged": Sentence(
         "{file} can be decoded, but its checksum is wrong: parts of it are damaged.", "Look at it, or get it again."
     ),
+    "image_cut": Sentence(
+        "{file} stops before its end: the lower part is grey or blurred, and trains so.", "Get it again, or remove it."
+    ),
     "image_extension": Sentence(
         "{file} is really a {format} file.", "Rename it to {wanted}: other tools go by the ending."
     ),
@@ -202,6 +205,10 @@ DATASET: dict[str, Sentence] = {
     ),
     "zip_path": Sentence(
         "{file} would lie outside the dataset, or its path is none, so it is not unpacked.", "Pack it again."
+    ),
+    "zip_names": Sentence(
+        "The names in {file} are not marked as UTF-8 and were read as {encoding}, such as {example}.",
+        "Where they look wrong, pack it again with a tool that writes UTF-8.",
     ),
     "zip_locked": Sentence("{file} is locked with a password.", "Unpack it yourself."),
     # augmenting, repeats, marks

@@ -20,6 +20,7 @@ KINDS = {
     "image_missing": N_("gone"),
     "image_too_large": N_("too large"),
     "image_damaged": N_("damaged"),
+    "image_cut": N_("cut short"),
     "image_not_file": N_("no file"),
     "folder_link": N_("linked folder"),
     "image_extension": N_("wrong ending"),

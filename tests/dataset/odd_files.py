@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from pathlib import Path
@@ -38,6 +39,11 @@ def corpus(root: Path) -> dict[str, str]:
     wave = bytearray(make.encoded("PNG", 200, 160))
     wave[len(wave) // 2 : len(wave) // 2 + 40] = bytes(40)
     add("middle.png", "image_damaged", bytes(wave))
+    # Cut in the middle, and closed again: only its pixels tell.
+    for number, how in enumerate(({}, {"progressive": True})):
+        photo = io.BytesIO()
+        make.gradient(320, 240 + number).effect_spread(9).save(photo, "JPEG", quality=90, **how)
+        add(f"cut-{number}.jpg", "image_cut", photo.getvalue()[: len(photo.getvalue()) * 4 // 5] + b"\xff\xd9")
     add("bomb.png", "image_too_large", make.png_of_size(60000, 60000))
     add("huge-claim.png", "image_unreadable", make.png_of_size(4000, 3000))
     add("zero-size.png", "image_unreadable", make.png_of_size(0, 10))

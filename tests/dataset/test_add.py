@@ -107,6 +107,37 @@ def test_an_archive_is_believed_in_nothing(tmp_path: Path) -> None:
     assert not list((root / ".lorabake").rglob("*.part"))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "told"), [("gb18030", "GB18030"), ("cp932", "CP932"), ("utf-8", ""), ("cp437", "CP437")]
+)
+def test_names_of_older_packers_are_read_as_they_are_meant(tmp_path: Path, encoding: str, told: str) -> None:
+    wanted = {
+        "gb18030": ["银发少女/站立.png", "银发少女/微笑的脸.png"],
+        "cp932": ["表情/ソフトな光.png", "表情/笑顔のミラ.png"],
+        "utf-8": ["银发/ソフト.png", "é/ü.png"],
+        "cp437": ["║═╗/░▒▓.png", "║═╗/██.png"],
+    }[encoding]
+
+    class Unmarked(zipfile.ZipInfo):
+        """An entry as an older packer leaves it: the bytes of its name, with no word of what they mean."""
+
+        def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+            return self.filename.encode(encoding), self.flag_bits
+
+    path = tmp_path / "old.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(wanted):
+            archive.writestr(Unmarked(name), make.encoded("PNG", 50 + number, 40))
+            archive.writestr(Unmarked(name.replace(".png", ".txt")), "mira")
+    report = add(tmp_path / "set", [str(path)])
+    assert report.skipped == []
+    assert sorted(names(tmp_path / "set")) == sorted(wanted)
+    assert {image.caption for image in scan(tmp_path / "set").images} == {"mira"}
+    assert [finding.args["encoding"] for finding in report.notices if finding.code == "zip_names"] == [told] * bool(
+        told
+    )
+
+
 def test_removed_images_come_back_with_all_that_was_known(tmp_path: Path) -> None:
     root = pictures(tmp_path / "set", 3)
     (root / "1.caption").write_text("second file")
