@@ -15,11 +15,13 @@ import msgspec
 from textual import work
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.widget import AwaitMount
 
 from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.messages import DatasetRows, PathParams, Push, RunsChanged
 from engine.protocol.records import LIVE_STATES, RunRow
 from lorabake_tui import i18n, keys
+from lorabake_tui.ahead import Ahead
 from lorabake_tui.catalogue import Catalogue
 from lorabake_tui.client import ClientError, EngineClient, State
 from lorabake_tui.draft import Draft
@@ -54,6 +56,7 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
 
     `dataset` is a folder to open at once, `section` the section to begin with, `run` a run that the Monitor shows.
     `pushed` publishes every push of the engine, `changed` that dataset, runs or engine state changed.
+    `rules_applied` is the state of the style rules that what is mounted shows, by Textual's own count (-1: none yet).
     """
 
     TITLE = "LoRABake"
@@ -82,15 +85,19 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         self.catalogue = Catalogue(self.engine.call, self.draft)
         self.run_in_view = run
         self._first_dataset = dataset
+        self.rules_applied = -1
+        self.ahead = Ahead(self)
 
     # -- life -------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         self.changed.subscribe(self, self._show_facts, immediate=True)
         self.run_worker(self._connect(), exit_on_error=False, group="engine")
-        self.call_after_refresh(self._settle)
+        self.call_after_refresh(self.run_worker, self._settle, exit_on_error=False, group="settle")
 
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
+        if not self.is_headless:
+            await self.ahead.open()
         # What lives now lives to the end; taking it out of the collector's sight shortens every later pass.
         gc.collect()
         gc.freeze()
@@ -228,6 +235,8 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         if opened.summary is not None and not opened.summary.complete:
             summary = await self.call("dataset.summary", PathParams(path=opened.path))
             opened.summary = summary or opened.summary
+            if self.opened is opened:
+                self.changed.publish(None)
         return True
 
     @work(exit_on_error=False, group="sample")
@@ -259,6 +268,11 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
     def _opened_sections(self) -> list[Section]:
         return [screen for stack in self._screen_stacks.values() for screen in stack[:1] if isinstance(screen, Section)]
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """As Textual does; remembers which state of the rules it was."""
+        super().refresh_css(animate)
+        self.rules_applied = self._css_update_count
+
     # -- actions ----------------------------------------------------------------------------------------------
 
     def go(self, section: str, then: Callable[[Section], object] | None = None) -> None:
@@ -266,9 +280,21 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         self.run_worker(self._go(section, then), exit_on_error=False, group="go")
 
     async def _go(self, section: str, then: Callable[[Section], object] | None) -> None:
-        await self.switch_mode(section)
+        await self._enter(section)
         if then is not None and isinstance(self.screen, Section):
             then(self.screen)
+
+    async def _enter(self, section: str) -> None:
+        await self.ahead.there(section)
+        await self.switch_mode(section)
+
+    def is_open(self, section: str) -> bool:
+        """Whether a section was opened, or mounted unseen."""
+        return section in self._screen_stacks
+
+    def mount_section(self, section: str) -> AwaitMount:
+        """Mount a section behind the one in front."""
+        return self._init_mode(section)
 
     def watch_run(self, run: str) -> None:
         """Show a run in the Monitor."""
@@ -296,7 +322,7 @@ class LoRABake(KeysInOrder[None], inherit_bindings=False):
         if action.section == "app":
             await self.run_action(action.name, self)
             return
-        await self.switch_mode(action.section)
+        await self._enter(action.section)
         await self.run_action(action.name, self.screen)
 
     def action_help(self) -> None:

@@ -20,8 +20,8 @@ _versions = itertools.count(1)
 class OpenedDataset:
     """The rows of one folder. Row numbers are places in `rows` and never change while it is open.
 
-    `version` is a new one, of all datasets, after every change of the rows; `findings` and `plan` are of some version
-    or None.
+    `version` is a new and higher one, of all datasets, after every change of the rows; `edited` is that of the last
+    change which was no mere coming of more. `findings` and `plan` are of some version or None.
     """
 
     def __init__(self, summary: DatasetSummary | None = None) -> None:
@@ -32,6 +32,7 @@ class OpenedDataset:
         self._numbers: dict[str, int] = {}
         self._searched: dict[int, str] = {}
         self.version = next(_versions)
+        self.edited = self.version
 
     @property
     def path(self) -> str:
@@ -103,7 +104,7 @@ class OpenedDataset:
                 self.rows[number] = row
                 self._searched.pop(number, None)
                 changed.append(number)
-        self.version = next(_versions)
+        self.version = self.edited = next(_versions)
         return changed
 
     def numbers_of(self, names: Iterable[str]) -> list[int]:

@@ -94,10 +94,11 @@ class Reading:
         """Read behind the caller's back; `then` is told the end (None: it failed) before anybody who waits for it."""
         threading.Thread(target=self._read, args=(then,), name="scan", daemon=True).start()
 
-    def rows(self, count: int) -> list[ImageFile]:
-        """The images read so far, as soon as these are `count` or all."""
+    def rows(self, count: int, *, better: int = 0, patience: float = 0.0) -> list[ImageFile]:
+        """The images read so far, as soon as these are `count` or all; `better` many, where `patience` seconds do."""
         with self._news:
             self._news.wait_for(lambda: len(self._rows) >= count or self._over)
+            self._news.wait_for(lambda: len(self._rows) >= better or self._over, patience)
             if self._failure is not None:
                 raise self._failure
             return self._rows

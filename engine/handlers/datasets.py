@@ -15,6 +15,9 @@ _AT_ONCE = 300
 _PATIENCE = 2.0
 """Seconds; on a slow disk even few images take long."""
 _FIRST_ROWS = 60
+_MORE_ROWS, _MORE_SECONDS = 2000, 0.5
+"""The rows after the first screen come by thousands, or twice a second: a viewer who is told of every fifty
+would only paint."""
 
 
 def dataset_open(context: Context, params: PathParams) -> DatasetSummary:
@@ -48,9 +51,12 @@ def dataset_rows(context: Context, params: DatasetRows) -> DatasetPage:
     reading = context.datasets.reading(params.path)
     if reading is None:
         return page(context.datasets.get(params.path), params.offset)
-    total = len(reading.listing.entries)
-    rows = reading.rows(min(total, max(0, params.offset) + _FIRST_ROWS))
-    return some(reading.listing.root, rows, params.offset, total)
+    total, offset = len(reading.listing.entries), max(0, params.offset)
+    if offset:
+        rows = reading.rows(offset + 1, better=offset + _MORE_ROWS, patience=_MORE_SECONDS)
+    else:
+        rows = reading.rows(min(total, _FIRST_ROWS))
+    return some(reading.listing.root, rows, offset, total)
 
 
 def dataset_tags(context: Context, params: PathParams) -> TagTable:

@@ -90,9 +90,14 @@ class DatasetBrowse(Section, inherit_bindings=False):
         if opened is not self._opened:
             self._change_folder(opened)
         if opened.version != self._version:
+            only_more = opened.edited <= self._version
             self._version = opened.version
             if self._filter:
                 self._find()
+            elif only_more and self._only is None and self._order == ("name", False):
+                self._list.grow(range(len(opened.rows)))
+                self.query_one(Thumbs).follow()
+                self._say_scope()
             else:
                 self._show_rows()
         if self.focused is None:

@@ -145,9 +145,11 @@ class PictureView(Widget, can_focus=False, inherit_bindings=False):
             self.refresh()
         if item == self._item and note == self._note:
             return
+        empty = not (self._strips or self._note or note or self._captioned)
         self._item, self._note = item, note
         self._drop(keep=self._keep and item is not None)
-        self.refresh()
+        if not empty:  # one empty place looks like another, while a key that is held walks on
+            self.refresh()
         if item is not None:
             kept = self._source.kept(item, self._pixels)
             self._load(0 if kept else self._rest)

@@ -153,6 +153,18 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self._go(place, announce=True)
         self.refresh()
 
+    def grow(self, rows: Sequence[int]) -> None:
+        """Show these rows, which are those shown before and more below: what is painted stays."""
+        before, self.shown = len(self.shown), rows
+        size = Size(self.scrollable_content_region.width, len(rows) + self.head)
+        if before < self._page:
+            self.virtual_size = size
+        else:  # no row that can be seen comes, so neither a new layout nor the list is needed: only its scrollbar
+            self.set_reactive(RowList.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+        if not before:
+            self._go(0, announce=True)
+
     def restyle(self) -> None:
         """Paint everything anew: the texts behind the rows changed, or the columns did."""
         self._strips.clear()
