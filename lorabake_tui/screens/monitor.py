@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.protocol.control import Action
-from engine.protocol.messages import RunParams, WatchParams
+from engine.protocol.messages import Past, Push, RunParams, WatchParams
 from engine.protocol.records import RunRow
 from lorabake_tui import keys
 from lorabake_tui.i18n import _
@@ -106,6 +106,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self._tick)
         self.set_interval(CHART_SECONDS, self._draw_in_turn)
+        self.bench.pushed.subscribe(self, self._heard, immediate=True)
         self.facts_changed()
 
     def on_screen_resume(self) -> None:
@@ -173,6 +174,13 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
     def state(self) -> str:
         """The state word of the run on the screen."""
         return shown_state(self.row, self.view)
+
+    def _heard(self, push: Push) -> None:
+        """A history that has come in is painted at once."""
+        if isinstance(push, Past) and push.run == self.run_shown:
+            self._replaying = True
+        elif self._replaying and self.run_shown not in self.bench.store.replaying:
+            self._tick()
 
     def _tick(self) -> None:
         """Twice a second: paint what changed; nothing at all while another section is in front."""

@@ -106,7 +106,11 @@ class Chart(Widget, can_focus=False, inherit_bindings=False):
 
 def _timed(plot: Plot, size: Size) -> tuple[list[Strip], float]:
     began = time.thread_time()
-    return render(plot, size.width, size.height), time.thread_time() - began
+    strips = render(plot, size.width, size.height)
+    took = time.thread_time() - began
+    import textual_plotext.plot  # noqa: F401  by the time there is a curve, the library is there
+
+    return strips, took
 
 
 def render(plot: Plot, width: int, height: int) -> list[Strip]:
