@@ -11,7 +11,7 @@ from textual.binding import Binding
 from lorabake_tui.action import Action, key_label, key_labels
 from lorabake_tui.i18n import N_
 from lorabake_tui.keys_dataset import DATASET, FINDINGS, PLAN, REVIEW, SETTINGS
-from lorabake_tui.keys_results import COMPARE, RESULTS, TESTS
+from lorabake_tui.keys_results import COMPARE, PUBLISHING, RESULTS, TESTS
 from lorabake_tui.keys_tags import IMAGE_REVIEW, RULES, TAG_REVIEW, TAGS, TRAITS
 
 __all__ = ["SECTIONS", "TABLE", "Action", "bindings", "find", "key_label", "key_labels"]
@@ -107,6 +107,7 @@ PARAMS: tuple[Action, ...] = (
     Action("params.rates", "dollar_sign", N_("Rates"), N_("Say what an hour or a kilowatt-hour costs.")),
     Action("params.save_preset", "w", N_("Save preset"), N_("Keep these settings as a preset of your own.")),
     Action("params.import", "i", N_("Import"), N_("Take the settings of a file: kohya's, lora-scripts' or ours.")),
+    Action("params.export", "W", N_("Export"), N_("Write the settings as a configuration of kohya's sd-scripts.")),
     Action("params.editor", "E", N_("Editor"), N_("Edit all parameters as TOML in your own editor.")),
     Action("params.differences", "d", N_("Differences"), N_("List what differs from the preset and the defaults.")),
 )
@@ -190,6 +191,7 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "results": RESULTS,
     "tests": TESTS,
     "compare": COMPARE,
+    "publishing": PUBLISHING,
 }
 """Owner → its actions. A key is unique within a section together with `app` and `list`."""
 

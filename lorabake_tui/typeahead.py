@@ -7,6 +7,7 @@ a letter typed right behind a Backspace would overtake it. Here the next key wai
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -36,6 +37,8 @@ class KeysInOrder(App[Result], Generic[Result], inherit_bindings=False):
         super().__init__()
         self._typed: deque[events.Key] = deque()
         self._delivery: asyncio.Task[None] | None = None
+        self.typed_at = 0.0
+        """When the last key came, on the monotonic clock."""
 
     async def on_event(self, event: events.Event) -> None:
         """Queue keys from the terminal; everything else goes its usual way."""
@@ -43,6 +46,7 @@ class KeysInOrder(App[Result], Generic[Result], inherit_bindings=False):
             await super().on_event(event)
             return
         self._typed.append(event)
+        self.typed_at = time.monotonic()
         if self._delivery is None or self._delivery.done():
             # A task of its own: the app's queue must stay free for the keys that bubble up to it.
             self._delivery = asyncio.create_task(self._deliver())

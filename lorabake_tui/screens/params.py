@@ -16,6 +16,7 @@ from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _
 from lorabake_tui.screens import params_text
+from lorabake_tui.screens.params_pick import ParamsPick, wrong
 from lorabake_tui.screens.params_work import ParamsWork
 from lorabake_tui.screens.section import hints_of
 from lorabake_tui.widgets.ask import AskLine
@@ -24,7 +25,7 @@ from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.page import Page, Text
 
 
-class ParamsSection(ParamsWork, inherit_bindings=False):
+class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
     """Edit the app's draft of a bake and start it."""
 
     SECTION = "params"
@@ -55,11 +56,20 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
         self._show()
         self._form.rows.focus()
 
-    def facts_changed(self) -> None:
+    def on_screen_resume(self) -> None:
         if self.composed:
             self._show()
 
+    def facts_changed(self) -> None:
+        # Behind another section nobody reads the figures; they are asked for when it comes to the front.
+        if self.composed and self._in_front:
+            self._show()
+
     # -- showing ----------------------------------------------------------------------------------------------
+
+    @property
+    def _in_front(self) -> bool:
+        return self in self.app.screen_stack
 
     @property
     def _form(self) -> Form:
@@ -71,7 +81,8 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
         mode = _("pro") if draft.pro else _("basic")
         self.query_one("#params-form", Frame).set_title(_("Bake") + " · " + mode, self._changes())
         self._show_help()
-        self._estimate_soon()
+        if self._in_front:
+            self._estimate_soon()
 
     def _changes(self) -> str:
         count = len(self.bench.draft.edits)
@@ -167,7 +178,7 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
         elif field.kind == "choice":
             self._pick_choice(field)
         else:
-            self._edit(params_text.written(value), lambda text: _wrong(field.name, text))
+            self._edit(params_text.written(value), lambda text: wrong(field.name, text))
 
     def _edit(self, text: str, check: Any) -> None:
         self._form.edit(text, check)
@@ -175,7 +186,7 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
 
     @on(Form.Typed)
     def _typed(self, event: Form.Typed) -> None:
-        self._show_help("" if event.key == "name" else _wrong(event.key, event.text))
+        self._show_help("" if event.key == "name" else wrong(event.key, event.text))
 
     @on(Form.Dropped)
     def _dropped(self) -> None:
@@ -219,12 +230,12 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
         if field.kind == "bool":
             self._set(name, not value)
         elif field.kind == "choice":
-            choices = [choice for choice in field.choices if not _wrong(name, str(choice))]
+            choices = [choice for choice in field.choices if not wrong(name, str(choice))]
             at = choices.index(value) if value in choices else 0
             self._set(name, choices[(at + way) % len(choices)])
         elif field.kind == "int":
             stepped = value + way * (field.multiple_of or 1)
-            if not _wrong(name, str(stepped)):
+            if not wrong(name, str(stepped)):
                 self._set(name, stepped)
 
     def _step_preset(self, way: int) -> None:
@@ -247,71 +258,6 @@ class ParamsSection(ParamsWork, inherit_bindings=False):
     def action_pro(self) -> None:
         self.bench.draft.pro = not self.bench.draft.pro
         self._show()
-
-    # -- popups -----------------------------------------------------------------------------------------------
-
-    @work(exit_on_error=False, group="popup")
-    async def _pick_choice(self, field: fields.Field) -> None:
-        from lorabake_tui.dialogs.picker import Option, Picker
-
-        options = [
-            Option(choice, str(choice), _("not built yet") if _wrong(field.name, str(choice)) else "")
-            for choice in field.choices
-        ]
-        value = self.bench.draft.value(field.name)
-        chosen = await self.app.push_screen_wait(Picker(_(field.title), options, value=value))
-        if chosen is not None:
-            self._set(field.name, chosen)
-
-    @work(exit_on_error=False, group="popup")
-    async def _pick_base(self) -> None:
-        from lorabake_tui.dialogs.picker import Option, Picker
-
-        options = [
-            Option(row.name, row.title or row.name, params_text.model_note(row), row.name, dim=not row.present)
-            for row in self.bench.catalogue.models
-        ]
-        options.append(Option("/", _("a model by its path …"), _("folder or .safetensors file")))
-        chosen = await self.app.push_screen_wait(Picker(_("Base model"), options, value=self.bench.draft.base))
-        if chosen == "/":
-            from lorabake_tui.dialogs.path import PathPrompt
-
-            chosen = await self.app.push_screen_wait(PathPrompt(_("Base model"), "~/", files=".safetensors"))
-        if chosen:
-            self.bench.draft.base = chosen
-            self.bench.catalogue.suit()
-            self.bench.stand()
-
-    @work(exit_on_error=False, group="popup")
-    async def _pick_preset(self) -> None:
-        from lorabake_tui.dialogs.picker import Option, Picker
-
-        options = [
-            Option(row.name, _(row.title) or row.name, row.name + (" · " + _("yours") if row.own else ""))
-            for row in self.bench.catalogue.fitting()
-        ]
-        chosen = await self.app.push_screen_wait(Picker(_("Preset"), options, value=self.bench.draft.preset))
-        if chosen is not None:
-            self.bench.draft.preset = chosen
-            self.bench.stand()
-
-    @work(exit_on_error=False, group="popup")
-    async def _pick_dataset(self) -> None:
-        from lorabake_tui.dialogs.path import PathPrompt
-
-        path = await self.app.push_screen_wait(PathPrompt(_("Open a dataset"), self.bench.opened.beside))
-        if path:
-            self.bench.open_dataset(path)
-
-    @work(exit_on_error=False, group="popup")
-    async def _pick_reg(self) -> None:
-        from lorabake_tui.dialogs.path import PathPrompt
-
-        start = self.bench.draft.reg or self.bench.opened.beside
-        path = await self.app.push_screen_wait(PathPrompt(_("Regularisation set"), start))
-        if path:
-            self.bench.draft.reg = path.rstrip("/")
-            self._show()
 
     # -- finding ----------------------------------------------------------------------------------------------
 
@@ -386,13 +332,3 @@ def find(text: str) -> list[str]:
 
 def _is_basic(name: str) -> bool:
     return fields.field(name).level == "basic"
-
-
-def _wrong(name: str, text: str) -> str:
-    """What is wrong with a text for a field, "" for nothing."""
-    try:
-        fields.parse(name, text)
-    except EngineError as error:
-        message, hint = i18n.told(error.info)
-        return f"{message} {hint}"
-    return ""

@@ -8,9 +8,9 @@ from typing import Any
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.estimates import Estimate
 from engine.protocol.fields import Field, changed, fields
-from engine.protocol.recipes import Recipe
+from engine.protocol.recipes import Recipe, RecipeText
 from engine.protocol.records import ModelRow, PresetRow
-from lorabake_tui import i18n
+from lorabake_tui import i18n, keys
 from lorabake_tui.commands.text import duration, energy, money, size
 from lorabake_tui.draft import Draft
 from lorabake_tui.i18n import N_, _, ngettext
@@ -217,6 +217,16 @@ def recipe(found: Recipe) -> list[Block]:
             Text(", ".join(f"{name} = {written(found.params[name])}" for name in found.defaults)),
         ]
     return blocks
+
+
+def exported(found: RecipeText) -> list[Block]:
+    """Where the configuration is, what it cannot say, and how the images get there."""
+    blocks: list[Block] = [Text(found.path)]
+    if found.left_out:
+        blocks.append(Head(_("Without a word in it")))
+        blocks += [Pair(name, title_of(name)) for name in found.left_out]
+    advice = _("Repeats and crops stand in the folders there: {key} in the Dataset section writes them for kohya's.")
+    return [*blocks, Text(""), Text(advice.format(key=keys.find("dataset.export").key), "faint")]
 
 
 def differences(draft: Draft) -> list[Block]:

@@ -11,8 +11,9 @@ from engine.protocol import fields, params_toml
 from engine.protocol.errors import EngineError
 from engine.protocol.estimates import Estimate, Rates
 from engine.protocol.messages import PathParams, SavePreset
-from engine.protocol.recipes import Recipe
+from engine.protocol.recipes import Recipe, RecipeText, WriteRecipe
 from lorabake_tui import i18n
+from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _, ngettext
 from lorabake_tui.screens import params_text
 from lorabake_tui.screens.section import Section
@@ -79,6 +80,48 @@ class ParamsWork(Section, inherit_bindings=False):
                 values = {name: field.default for name, field in fields.fields().items()} | values
             self._take(values)
             await self.app.push_screen_wait(ReportBox(_("What became of the file"), params_text.recipe(recipe)))
+
+    @work(exit_on_error=False, group="popup")
+    async def action_export(self) -> None:
+        """The parameters as a configuration of sd-scripts, with what has no word there told."""
+        from lorabake_tui.dialogs.path import PathPrompt
+        from lorabake_tui.dialogs.report import ReportBox
+
+        opened, draft = self.bench.opened, self.bench.draft
+        name = draft.name or opened.name or "lorabake"
+        path = await self.app.push_screen_wait(
+            PathPrompt(_("Write for sd-scripts"), f"{opened.beside}{name}.sd-scripts.toml", files=".toml")
+        )
+        if not path:
+            return
+        base = self.bench.catalogue.base
+        wanted = WriteRecipe(
+            out=path,
+            params=draft.values(),
+            base=(base.path if base is not None else "") or draft.base,
+            dataset=opened.path,
+            reg=draft.reg,
+            name=name,
+        )
+        found = await self._exported(wanted)
+        if found is not None:
+            await self.app.push_screen_wait(ReportBox(_("Written for sd-scripts"), params_text.exported(found)))
+
+    async def _exported(self, wanted: WriteRecipe) -> RecipeText | None:
+        from lorabake_tui.dialogs.confirm import Confirm
+
+        try:
+            found: RecipeText = await self.bench.engine.call("recipes.write", wanted)
+            return found
+        except ClientError as failure:
+            question = i18n.told(failure.info)[0] + "\n" + _("Write over it?")
+            if failure.info.code != "recipe_exists":
+                self.bench.tell_error(failure.info)
+                return None
+        if not await self.app.push_screen_wait(Confirm(_("Write for sd-scripts"), question)):
+            return None
+        again: RecipeText | None = await self.call("recipes.write", msgspec.structs.replace(wanted, overwrite=True))
+        return again
 
     def _take(self, values: dict[str, object]) -> bool:
         """Make these values those of the draft; False, and told, where one is not allowed."""

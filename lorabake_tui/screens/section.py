@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.events import ScreenResume
 from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
@@ -41,6 +43,14 @@ class Section(Screen[None], inherit_bindings=False):
         &.-too-narrow > #too-small, &.-too-low > #too-small { display: block; }
     }
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What is mounted is styled at once. Left to itself Textual would then parse and apply every rule of the app
+        # twice more, and once again when it tells the screen its size.
+        self._css_update_count = self.bench.rules_applied
+        self.add_class(*_fitting(self.HORIZONTAL_BREAKPOINTS, self.app.size.width))
+        self.add_class(*_fitting(self.VERTICAL_BREAKPOINTS, self.app.size.height))
 
     def compose(self) -> ComposeResult:
         yield TopLine(self.SECTION)
@@ -94,7 +104,10 @@ class Section(Screen[None], inherit_bindings=False):
         )
         self.refresh_lines_of_frame()
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume | None = None) -> None:
+        if event is not None:
+            # No rule depends on what may change behind another section: the theme is one, and sizes are told.
+            event.refresh_styles = False
         self.refresh_lines_of_frame()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -107,6 +120,11 @@ class Section(Screen[None], inherit_bindings=False):
     async def call(self, method: str, params: Any = None) -> Any:
         """The result of an engine call, None when it failed; the failure has then been told as a toast."""
         return await self.bench.call(method, params)
+
+
+def _fitting(breakpoints: Sequence[tuple[int, str]], size: int) -> list[str]:
+    """The class of the largest breakpoint that a size reaches."""
+    return [name for least, name in sorted(breakpoints) if size >= least][-1:]
 
 
 def hints_of(actions: list[Action]) -> list[tuple[str, str]]:
