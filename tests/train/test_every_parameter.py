@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,8 +111,9 @@ def test_every_parameter_is_covered() -> None:
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_training_changes(kitchen: Kitchen, name: str) -> None:
+def test_training_changes(kitchen: Kitchen, tmp_path: Path, name: str) -> None:
     value, beside = TRAINING[name]
+    kitchen.dataset = tiny_dataset(tmp_path / "few", images=3)
     # The tiny tokenizer knows letters only, so that this is longer than one window.
     (kitchen.dataset / "0.txt").write_text("abcdefghij" * 5 + ", " + "klmnopqrst" * 5)
     if str(beside) not in known:
