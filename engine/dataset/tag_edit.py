@@ -221,6 +221,8 @@ def title_of(op: TagOp) -> str:
     if len(tags) > 60:
         tags = tags[:59] + "…"
     match op.verb:
+        case "add" if op.off:
+            return " · ".join([f"add {tags}"] * bool(tags) + [f"remove {', '.join(op.off)}"])
         case "replace":
             return f"replace {tags} > {op.new}"
         case "sort":

@@ -5,16 +5,21 @@ A tag that stands here for no one came with the files and counts as a person's: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.dataset.captions import split_tags
 from engine.dataset.sidecar import FOLDER
-from engine.dataset.tag_names import clean
+from engine.dataset.tag_names import clean, key_of
+from engine.protocol.errors import EngineError
 from engine.protocol.files import atomic_write
 from engine.protocol.tags import TagOp, TagSource
+
+if TYPE_CHECKING:
+    from engine.dataset.scan import ImageFile
 
 _BRINGS = frozenset({"add", "prepend", "append", "replace", "rules", "bind", "write", "tag"})
 
@@ -62,6 +67,33 @@ def note(dataset: Path, op: TagOp, after: Mapping[str, str | None], before: Mapp
                 changed = True
     if changed:
         atomic_write(_path(dataset), msgspec.json.encode(sources))
+
+
+def own(
+    dataset: Path, images: Sequence[ImageFile], tags: Sequence[str], source: TagSource, *, dry_run: bool
+) -> tuple[int, int]:
+    """Say whose tags are that stand on some images; on how many they stand, and on how many that is news.
+
+    Raises EngineError `tags_missing`, `dataset_busy`, `path_outside` or `dataset_unwritable`.
+    """
+    from engine.dataset.tag_journal import opened
+
+    wanted = {key_of(tag) for text in tags for tag in clean(text)}
+    if not wanted:
+        raise EngineError("tags_missing", verb="own")
+    with opened(dataset):
+        sources = read_sources(dataset)
+        count = changed = 0
+        for image in images:
+            held = [tag for tag in split_tags(image.caption or "") if key_of(tag) in wanted]
+            known = sources.images.get(image.name, {})
+            news = [tag for tag in held if known.get(tag, "manual") != source]
+            count, changed = count + bool(held), changed + bool(news)
+            if news:
+                sources.images.setdefault(image.name, {}).update(dict.fromkeys(news, source))
+        if changed and not dry_run:
+            atomic_write(_path(dataset), msgspec.json.encode(sources))
+    return count, changed
 
 
 def _tags(caption: str | None) -> set[str]:

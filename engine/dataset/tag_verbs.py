@@ -29,6 +29,10 @@ def verb(op: TagOp, counts: dict[str, int] | None = None) -> Change:
     Raises EngineError `tags_missing` when the verb needs tags and has none, `filter_regex` for a broken pattern.
     """
     tags = [tag for text in op.tags for tag in clean(text)]
+    if op.verb == "add" and op.off:
+        off = [matcher(text) for text in _patterns(op.off)]
+        put = _add(tags, op.at)
+        return lambda before: put([tag for tag in before if not any(fit(tag) for fit in off)])
     if op.verb in ("add", "prepend", "append", "move"):
         _need(tags, op)
         return {"add": _add, "prepend": _prepend, "append": _append, "move": _move}[op.verb](tags, op.at)

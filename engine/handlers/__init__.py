@@ -39,6 +39,7 @@ _MODULES = {
     "tags.judge": "tag_words",
     "tags.edit": "tags",
     "tags.replay": "tags",
+    "tags.own": "tags",
     "tags.undo": "tags",
     "tags.redo": "tags",
     "tags.history": "tags",

@@ -51,10 +51,16 @@ def tags_submit(context: Context, params: TagSubmit) -> RunRow:
 
 
 def tags_thresholds(context: Context, params: ThresholdParams) -> TaggingReport:
-    """Captions from the scores that are kept: what would change, or changing it."""
-    from engine.tagging import apply
+    """Captions from the scores or sentences that are kept: what would change, or changing it."""
+    from engine.tagging import apply, captioners, sentences
 
     dataset = context.datasets.open(params.path)
+    captioner = captioners.find(params.options.taggers[0]) if len(params.options.taggers) == 1 else None
+    if captioner is not None:
+        report = sentences.from_kept(dataset, captioner, params.options, write=not params.dry_run)
+        if report.changed and not params.dry_run:
+            context.datasets.forget(params.path)
+        return _cut(report)
     planned = apply.plan(dataset, params.options, apply.scores_of(dataset, params.options))
     report = planned.report
     if not params.dry_run:

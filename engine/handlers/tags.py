@@ -15,6 +15,8 @@ from engine.protocol.tags import (
     CaptionDiff,
     EditHistory,
     EditParams,
+    OwnParams,
+    OwnReport,
     ReplayParams,
     RulesParams,
     RuleTable,
@@ -121,6 +123,17 @@ def _bind(context: Context, params: BindParams, diffs: int) -> TagReport:
         planned = planned._replace(changes=[])
     remember(dataset.path, params.trigger, params.verdicts, planned, set(done.captions))
     return _report(context, params.path, done, diffs, scope=planned.scope)
+
+
+def tags_own(context: Context, params: OwnParams) -> OwnReport:
+    """Make tags a person's, or a model's again."""
+    from engine.dataset.names import printable
+    from engine.dataset.tag_sources import own
+
+    dataset = context.datasets.get(params.path)
+    images = _scope(context, dataset, TagOp(verb="add", names=params.names, where=params.where))
+    count, changed = own(dataset.path, images, params.tags, params.source, dry_run=params.dry_run)
+    return OwnReport(path=printable(str(dataset.path)), images=count, changed=changed)
 
 
 def tags_undo(context: Context, params: StepParams) -> TagReport:

@@ -307,6 +307,7 @@ METHODS: dict[str, Method] = {
     "tags.judge": Method(tags.JudgeParams, Empty),
     "tags.edit": Method(tags.EditParams, tags.TagReport),
     "tags.replay": Method(tags.ReplayParams, tags.TagReport),
+    "tags.own": Method(tags.OwnParams, tags.OwnReport),
     "tags.undo": Method(tags.StepParams, tags.TagReport),
     "tags.redo": Method(tags.StepParams, tags.TagReport),
     "tags.history": Method(PathParams, tags.EditHistory),

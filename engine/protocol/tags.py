@@ -45,7 +45,8 @@ class TagOp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One edit: a verb with its tags, on the images `names`, or on those `where` finds, or on all when both are empty.
 
     `new` is what `replace` puts there, or the caption that `write` writes; `at` the place for `add` and `move` (1 is
-    the front, -1 the end, 0 for `add`: the end, unless it is there); `sort` leaves the first `keep` tags alone.
+    the front, -1 the end, 0 for `add`: the end, unless it is there); `sort` leaves the first `keep` tags alone. `add`
+    takes the tags `off` away in the same edit.
     """
 
     verb: Verb
@@ -59,6 +60,7 @@ class TagOp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: TagSource = "manual"
     title: str = ""
     rules: list[TagRule] = []
+    off: list[str] = []
 
 
 class EditParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,26 @@ class EditParams(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     expected: str | None = None
     diffs: int = 20
+
+
+class OwnParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Say whose `tags` are on the images `names`, or on those `where` finds, or on all: those of a person stay whatever
+    a tagger says. Captions stay as they are."""
+
+    path: str
+    tags: list[str]
+    names: list[str] = []
+    where: str = ""
+    source: TagSource = "manual"
+    dry_run: bool = False
+
+
+class OwnReport(Record, frozen=True):
+    """On how many images the tags stand, and on how many they counted as another's before."""
+
+    path: str
+    images: int
+    changed: int
 
 
 class ReplayParams(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,83 +1,25 @@
-"""Sentences of pictures by a model of transformers, kept beside the dataset as they come, and as captions in one edit.
+"""Sentences of pictures by a model of transformers.
 
-The only file of tagging that imports torch and transformers. Which models there are, `captioners` knows.
+The only file of tagging that imports torch and transformers. Which models there are, `captioners` knows, what becomes
+of the sentences, `sentences`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import msgspec
-
-from engine.dataset import tag_edit
-from engine.dataset.names import inside, printable
+from engine.dataset.names import printable
 from engine.dataset.pixels import upright_rgb
-from engine.dataset.scan import Dataset, ImageFile
-from engine.dataset.sidecar import FOLDER
-from engine.dataset.tag_sources import read_sources
+from engine.dataset.scan import ImageFile
 from engine.protocol.errors import EngineError, ErrorInfo
-from engine.protocol.files import make_private_dir
-from engine.protocol.tag_options import Existing
-from engine.protocol.tags import TagOp
 from engine.tagging.captioners import Captioner
+from engine.tagging.sentences import Kept
 
 _SIDE = 1024
 """Pictures come no larger to the model's own preparation, which makes them far smaller."""
 _LONGEST = 100
-
-
-class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was said of a file as it was then."""
-
-    image: str
-    bytes: int
-    mtime_ns: int
-    text: str
-
-
-class Kept:
-    """`.lorabake/sentences/<captioner>.jsonl`: what is there need not be asked again."""
-
-    def __init__(self, root: Path, captioner: Captioner) -> None:
-        """Raises EngineError `path_outside`."""
-        self.path = root / FOLDER / "sentences" / f"{captioner.name}.jsonl"
-        for part in (self.path.parent, self.path):
-            if not inside(root, part):
-                raise EngineError("path_outside", path=printable(str(part)), root=printable(str(root)))
-        self._known: dict[str, Sentence] = {}
-        with suppress(OSError):
-            for line in self.path.read_bytes().splitlines():
-                with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    found = msgspec.json.decode(line, type=Sentence)
-                    self._known[found.image] = found
-
-    def of(self, image: ImageFile) -> str | None:
-        """The sentence of an image as it is now."""
-        found = self._known.get(image.name)
-        return found.text if found is not None and (found.bytes, found.mtime_ns) == _stamp(image) else None
-
-    def put(self, image: ImageFile, text: str) -> None:
-        """Keep a sentence. Raises EngineError `dataset_unwritable`."""
-        size, mtime_ns = _stamp(image)
-        sentence = self._known[image.name] = Sentence(image.name, size, mtime_ns, text)
-        try:
-            make_private_dir(self.path.parent)
-            with open(self.path, "ab") as file:
-                file.write(msgspec.json.encode(sentence) + b"\n")
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise EngineError("dataset_unwritable", path=printable(str(self.path)), reason=reason) from None
-
-
-def _stamp(image: ImageFile) -> tuple[int, int]:
-    with suppress(OSError):
-        facts = os.stat(image.path)
-        return facts.st_size, facts.st_mtime_ns
-    return -1, -1
 
 
 class Model:
@@ -92,6 +34,7 @@ class Model:
         self.captioner = captioner
         cpu = os.environ.get("LORABAKE_DEVICE", "") == "cpu" or not torch.cuda.is_available()
         self.device = "cpu" if cpu else "cuda"
+        self.precision: Literal["fp32", "fp16"] = "fp32" if cpu else "fp16"
         self._torch = torch
         try:
             self._processor: Any = AutoProcessor.from_pretrained(captioner.folder, local_files_only=True)
@@ -154,29 +97,3 @@ def describe(
                 raise
             fail(image, error.info)
         tell(number)
-
-
-def plan(dataset: Dataset, captioner: Captioner, kept: Kept, existing: Existing, only: set[str]) -> tag_edit.Plan:
-    """The captions that these sentences make. One that holds anything of a person's is never replaced."""
-    sources = read_sources(dataset.path).images
-    changes: list[tuple[ImageFile, str]] = []
-    scope = [image for image in dataset.images if not only or image.name in only]
-    for image in scope:
-        text = kept.of(image)
-        if not text or image.problem in tag_edit.UNREADABLE:
-            continue
-        first, newline, rest = (image.caption or "").partition("\n")
-        known = sources.get(image.name, {})
-        if not first.strip():
-            line = text
-        elif existing == "keep" or text in first:
-            continue
-        elif existing == "replace":
-            if "manual" in known.values():
-                continue
-            line = text
-        else:
-            line = f"{text}, {first}" if existing == "prepend" else f"{first}, {text}"
-        if line != first:
-            changes.append((image, line + newline + rest))
-    return tag_edit.Plan(TagOp(verb="tag", tags=[captioner.name], source="model"), len(scope), changes, [])

@@ -72,15 +72,15 @@ class _Tagging:
     # -- sentences --------------------------------------------------------------------------------------------
 
     def _describe(self, captioner: Captioner, dataset: Dataset) -> None:
-        from engine.tagging import describe
+        from engine.tagging import describe, sentences
 
         model = describe.Model(captioner)
-        kept = describe.Kept(dataset.path, captioner)
+        kept = sentences.Kept(dataset.path, captioner)
         only = set(self.options.images)
         usable = [image for image in dataset.images if image.usable and (not only or image.name in only)]
         open_ones = [image for image in usable if self.options.again or kept.of(image) is None]
         device = "CPU" if model.device == "cpu" else "CUDA"
-        plan = Plan(images=len(usable), base=captioner.name, device=device, precision="fp32", batch=1)
+        plan = Plan(images=len(usable), base=captioner.name, device=device, precision=model.precision, batch=1)
         self.journal.emit(events.Phase, name="tag", plan=plan)
         start, done = time.monotonic(), len(usable) - len(open_ones)
 
@@ -92,10 +92,10 @@ class _Tagging:
             self.failed.add(image.name)
 
         self._tell(done, len(usable))
-        describe.describe(model, kept, open_ones, check=self.control.check, tell=tell, fail=fail)
+        describe.describe(model, kept, open_ones, check=self._stop_or_wait, tell=tell, fail=fail)
         self.journal.emit(events.Phase, name="save")
         dataset = scan(Path(self.job.dataset))
-        planned = describe.plan(dataset, captioner, kept, self.options.existing, only)
+        planned = sentences.plan(dataset, captioner, kept, self.options.existing, only)
         changed = 0
         if self.options.write:
             changed = len(tag_edit.carry_out(dataset, planned).captions)
@@ -167,10 +167,11 @@ class _Tagging:
         finally:
             feed.close()
 
-    def _stop_or_wait(self, kept: Scores) -> None:
+    def _stop_or_wait(self, kept: Scores | None = None) -> None:
         self.control.check()
         if self.control.wants("pause"):
-            kept.save()
+            if kept is not None:
+                kept.save()
             self.journal.emit(events.Paused, step=0)
             self.control.hold()
             self.journal.emit(events.Resumed, step=0)

@@ -17,6 +17,8 @@ from engine.protocol.messages import FilterParams, PathParams
 from engine.protocol.tags import (
     EditHistory,
     EditParams,
+    OwnParams,
+    OwnReport,
     ReplayParams,
     StepParams,
     TagOp,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from lorabake_tui.client import EngineClient
 
 EDITS = ("add", "remove", "replace", "prepend", "append", "move", "dedupe", "sort", "rules", "bind", "write")
-VERBS = ("list", "traits", *EDITS, "undo", "redo", "history", "apply")
+VERBS = ("list", "traits", *EDITS, "own", "undo", "redo", "history", "apply")
 _MANY = 1_000_000
 _SHOWN = 20
 _LISTED = 100
@@ -60,6 +62,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--at", type=int, default=0, metavar=_("PLACE"), help=_("Where add and move put it: 1 is first.")
+    )
+    parser.add_argument(
+        "--off", action="append", default=[], metavar=_("TAGS"), help=_("Tags that add takes off in the same edit.")
+    )
+    parser.add_argument(
+        "--source",
+        choices=["manual", "model"],
+        default="manual",
+        help=_("Whose the tags of own are: a person's (the default), which no tagger takes away, or a model's."),
     )
     parser.add_argument(
         "--by",
@@ -96,6 +107,9 @@ def _run(args: argparse.Namespace) -> int:
         return _ask("tags.history", PathParams(path=path), _history, args)
     if args.verb in ("undo", "redo"):
         return _ask(f"tags.{args.verb}", StepParams(path=path, count=args.count), _report, args)
+    if args.verb == "own":
+        owned = OwnParams(path=path, tags=args.tags, where=args.where, source=args.source, dry_run=args.dry_run)
+        return _ask("tags.own", owned, _owned, args)
     if args.verb == "apply":
         return _ask("tags.replay", _replay(args, path), _report, args)
     diffs = _MANY if args.json and args.dry_run else _SHOWN
@@ -124,7 +138,11 @@ def _op(args: argparse.Namespace) -> TagOp:
         if len(tags) != 2:
             _mistake(_("write takes an image and its caption."), _('For example write 01.png "mira, smile".'))
         return TagOp(verb="write", names=tags[:1], new=tags[1])
-    return TagOp(verb=args.verb, tags=tags, new=new, at=args.at, by=args.by, keep=max(0, args.keep), where=args.where)
+    elif args.off and args.verb != "add":
+        _mistake(_("{verb} takes no --off.").format(verb=args.verb), _("Only add does, for both in one edit."))
+    off = [tag.strip() for words in args.off for tag in words.split(",") if tag.strip()]
+    keep = max(0, args.keep)
+    return TagOp(verb=args.verb, tags=tags, new=new, at=args.at, by=args.by, keep=keep, where=args.where, off=off)
 
 
 def _replay(args: argparse.Namespace, path: str) -> ReplayParams:
@@ -192,6 +210,12 @@ def _history(answer: EditHistory, args: argparse.Namespace) -> list[str]:
         for row in answer.edits
     ]
     return table(head, rows, right=(0, 2)) if rows else [_("No tag was edited yet.")]
+
+
+def _owned(answer: OwnReport, args: argparse.Namespace) -> list[str]:
+    stands = ngettext("stands on {count} image", "stands on {count} images", answer.images).format(count=answer.images)
+    news = ngettext("on {count} it was another's", "on {count} it was another's", answer.changed)
+    return [f"{stands} · {news.format(count=answer.changed)}"]
 
 
 def _report(answer: TagReport, args: argparse.Namespace) -> list[str]:

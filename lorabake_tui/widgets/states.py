@@ -84,10 +84,9 @@ def summary(report: TaggingReport, *, dry_run: bool) -> list[str]:
         text = ngettext("{n} caption would change", "{n} captions would change", report.changed)
     else:
         text = ngettext("{n} caption written", "{n} captions written", report.changed)
-    parts = [
-        text.format(n=report.changed),
-        _("+{added} −{removed} tags").format(added=report.added, removed=report.removed),
-    ]
+    parts = [text.format(n=report.changed)]
+    if report.added or report.removed or not report.changed:  # sentences are none
+        parts.append(_("+{added} −{removed} tags").format(added=report.added, removed=report.removed))
     if report.kept:
         parts.append(ngettext("{n} left as it was", "{n} left as they were", report.kept).format(n=report.kept))
     if report.busy:

@@ -10,8 +10,9 @@ from PIL import Image
 from engine.dataset import tag_edit
 from engine.dataset.scan import Dataset, scan
 from engine.protocol.errors import EngineError, ErrorInfo
+from engine.protocol.tag_options import TagOptions
 from engine.protocol.tags import TagOp
-from engine.tagging import captioners, describe
+from engine.tagging import captioners, describe, sentences
 from engine.tagging.fetch import ASKED_OFFLINE
 
 WORDS = [
@@ -78,7 +79,7 @@ def test_sentences_are_asked_once_and_never_take_a_persons_place(blip: Path, pic
     assert found is not None
     assert found.present
     model = describe.Model(found)
-    kept = describe.Kept(pictures.path, found)
+    kept = sentences.Kept(pictures.path, found)
     told: list[int] = []
     failed: list[ErrorInfo] = []
 
@@ -92,19 +93,25 @@ def test_sentences_are_asked_once_and_never_take_a_persons_place(blip: Path, pic
     assert (told, failed) == ([1, 2, 3], [])
     texts = {image.name: kept.of(image) for image in pictures.images}
     assert all(text and set(text.split()) <= set(WORDS) for text in texts.values())
-    again = describe.Kept(pictures.path, found)
+    again = sentences.Kept(pictures.path, found)
     assert {image.name: again.of(image) for image in pictures.images} == texts
 
-    tag_edit.carry_out(pictures, describe.plan(pictures, found, kept, "keep", set()))
+    tag_edit.carry_out(pictures, sentences.plan(pictures, found, kept, "keep", set()))
     assert said(pictures) == {**texts, "1.png": "by hand"}
     tag_edit.undo(scan(pictures.path))
     assert said(pictures) == {"0.png": None, "1.png": "by hand", "2.png": None}
-    tag_edit.carry_out(pictures, describe.plan(pictures, found, kept, "prepend", set()))
+    tag_edit.carry_out(pictures, sentences.plan(pictures, found, kept, "prepend", set()))
     assert said(pictures)["1.png"] == f"{texts['1.png']}, by hand"
     now = scan(pictures.path)
     tag_edit.carry_out(now, tag_edit.plan(now.images, TagOp(verb="add", tags=["mine"], names=["1.png"])))
-    changed = describe.plan(scan(pictures.path), found, kept, "replace", set()).changes
+    changed = sentences.plan(scan(pictures.path), found, kept, "replace", set()).changes
     assert "1.png" not in [image.name for image, _ in changed]
+    options = TagOptions(existing="replace")
+    for name in ("0", "2"):
+        (pictures.path / f"{name}.txt").write_text("5, 6", encoding="utf-8")
+    report = sentences.from_kept(scan(pictures.path), found, options, write=True)
+    assert (report.scored, report.changed, report.kept) == (3, 2, 1)
+    assert said(pictures)["0.png"] == texts["0.png"]
 
     Image.new("RGB", (70, 40), "red").save(pictures.path / "0.png")
     assert kept.of(pictures.images[0]) is None
