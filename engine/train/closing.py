@@ -58,7 +58,7 @@ class Closing:
             began = time.monotonic()
             self._validate(0)
         setup.closed = 0
-        self._report.closed(time.monotonic() - began, drawing)
+        self._report.began(time.monotonic() - began, drawing)
 
     def epoch(self, epoch: int) -> None:
         """Make everything an epoch leaves behind. Can be repeated: a resumed bake closes a half-closed epoch again."""

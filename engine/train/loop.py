@@ -14,11 +14,13 @@ from torch import Tensor
 from engine.protocol import events
 from engine.protocol.control import ControlReader
 from engine.protocol.errors import EngineError
+from engine.protocol.events import decode_event
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.runs import tuning
 from engine.runs.best import best_epoch
 from engine.runs.folder import RunFolder
+from engine.runs.history import History
 from engine.runs.parking import Parked
 from engine.train import faults, order
 from engine.train.cache import frame_of
@@ -51,6 +53,8 @@ def bake(run: RunFolder, job: Job, journal: JournalWriter, control: ControlReade
             return
         clock = Clock(setup.elapsed)
         report = Reporter(journal, clock, scaled=setup.scaler is not None)
+        if setup.closed >= 0:
+            report.pace.recall(_phases(run))
         space.attend(lambda: setup.step, clock, report)
         closing = Closing(setup, journal, requests, stage, report, clock, space)
         try:
@@ -104,12 +108,18 @@ def _train(
             setup.step += 1
             files = [plan.items[view.item].image.name for batch in batches for view in batch]
             report.step(setup.step, epoch, numbers, rates, files, params=params, steps=plan.optimizer_steps)
-            if time.monotonic() - saved > SAVE_SECONDS:
+            if (now := time.monotonic()) - saved > SAVE_SECONDS:
                 closing.save_state()
                 saved = time.monotonic()
+                report.saved(saved - now)
         closing.epoch(epoch)
         saved = time.monotonic()
         _tune(setup, requests, closing, epoch)
+
+
+def _phases(run: RunFolder) -> list[events.Phase]:
+    told = (decode_event(line) for line in History(run).refresh().events())
+    return [event for event in told if isinstance(event, events.Phase)]
 
 
 def take_step(setup: Setup, epoch: int, batches: list[order.Batch], requests: Control) -> Tensor:

@@ -19,7 +19,8 @@ _FILES_NAMED = 4
 
 @dataclass(frozen=True)
 class Taken:
-    """A step that is under way on the device: `numbers` are those of `loop`'s step."""
+    """A step that is under way on the device: `numbers` are those of `loop`'s step, `ends` is when the bake is to end
+    on the monotonic clock."""
 
     step: int
     epoch: int
@@ -28,7 +29,7 @@ class Taken:
     images: int
     files: list[str]
     it_s: float | None
-    eta_s: float | None
+    ends: float | None
     elapsed_s: float
 
 
@@ -84,6 +85,7 @@ class Reporter:
             self.pace.step(now - self._last)
         self._last = now
         seconds = self.pace.step_seconds
+        left = self.pace.left(params, steps - step, epoch)
         taken = Taken(
             step=step,
             epoch=epoch,
@@ -92,7 +94,7 @@ class Reporter:
             images=len(files),
             files=files,
             it_s=1 / seconds if seconds else None,
-            eta_s=self.pace.left(params, steps - step, epoch),
+            ends=now + left if left is not None else None,
             elapsed_s=self._clock.seconds,
         )
         self.flush()
@@ -115,7 +117,7 @@ class Reporter:
             grad_norm=norm if math.isfinite(norm) else None,
             images=taken.images,
             it_s=taken.it_s,
-            eta_s=taken.eta_s,
+            eta_s=max(0.0, taken.ends - time.monotonic()) if taken.ends is not None else None,
             elapsed_s=taken.elapsed_s,
             **_weight_norms(norms),
         )
@@ -129,11 +131,19 @@ class Reporter:
         """The time until the next step is no measure of speed (previews, a pause)."""
         self._last = None
 
+    def began(self, seconds: float, drawing: float) -> None:
+        """The untrained base was measured in `seconds`, and drawn in `drawing` (0: it was not)."""
+        self.pace.began(seconds, drawing)
+        self.interrupted()
+
     def closed(self, seconds: float, drawing: float) -> None:
         """An epoch was closed: files and validation took `seconds`, previews `drawing` (0: none were drawn)."""
-        self.pace.closed(seconds)
-        if drawing:
-            self.pace.drew(drawing)
+        self.pace.closed(seconds, drawing)
+        self.interrupted()
+
+    def saved(self, seconds: float) -> None:
+        """A state was saved within an epoch."""
+        self.pace.saved(seconds)
         self.interrupted()
 
 
