@@ -101,6 +101,11 @@ RESULTS: dict[str, Sentence] = {
         "From epoch {epoch} on it was too much: the figures are clearly worse than before.",
         "Take an earlier epoch; next time fewer steps or a lower learning rate.",
     ),
+    "hint_by_heart": Sentence(
+        "From epoch {epoch} on the loss on the training images is {share} of what it began with, or less: they are "
+        "learned by heart.",
+        "Take an earlier epoch; next time fewer steps or a lower learning rate.",
+    ),
     "prune_published": Sentence(
         "Epoch {epoch} of {run} was published and is not thrown away.", "Leave it out, or delete the file by hand."
     ),

@@ -1,4 +1,4 @@
-"""What a tagger saw in the previews of each epoch, and the hint that follows from it and the held-out loss.
+"""What a tagger saw in the previews of each epoch, and the hint that follows from it and from the losses.
 
 Measuring is `engine.judge`'s; this reads its file and weighs. A hint stands beside the pictures, never in their place.
 """
@@ -16,9 +16,12 @@ FILE = "judged.json"
 OBEDIENCE = 0.5
 """How much following the prompt counts beside looking like the dataset."""
 NEAR = 0.03
-"""Epochs that score this near the best are as good; the earliest of them has learned least by heart."""
+"""Epochs that score this near the best are as good: four pictures tell no finer. The middle one of them is named."""
 WORSE_LOSS, WORSE_SCORE = 0.05, 0.1
 """From here on the end of a bake counts as worse than its best epoch."""
+BY_HEART, BEGINNING = 0.25, 20
+"""Images are learned by heart where the loss on them falls below this share of what it was in the first so many
+steps, when the LoRA had hardly begun: what differs from picture to picture alone cannot be foretold so well."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     overtrained: int = 0
 
 
+class Losses(msgspec.Struct, frozen=True, kw_only=True):
+    """By epoch the mean loss on the training images and the one on the images held out; `beginning` is that of the
+    first steps, 0 where there are none."""
+
+    trained: dict[int, float] = {}
+    held: dict[int, float] = {}
+    beginning: float = 0.0
+
+
 def read(run: RunFolder) -> Judged | None:
     """What was measured, None where nothing was."""
     try:
@@ -52,23 +64,32 @@ def read(run: RunFolder) -> Judged | None:
         return None
 
 
-def verdict(seen: Judged | None, held: Mapping[int, float], saved: Sequence[int]) -> Verdict | None:
-    """The hint from likeness, obedience and held-out loss, among epochs whose file is there; None without figures."""
+def verdict(seen: Judged | None, losses: Losses, saved: Sequence[int]) -> Verdict | None:
+    """The hint from likeness, obedience and losses, among epochs whose file is there; None without figures.
+
+    What was too much is no candidate for the best while anything before it is.
+    """
     scores = {epoch: score(one) for epoch, one in seen.epochs.items() if epoch in saved and epoch} if seen else {}
-    losses = {epoch: loss for epoch, loss in held.items() if epoch in saved and epoch}
+    worse = _worse(scores, {epoch: loss for epoch, loss in losses.held.items() if epoch in saved and epoch})
+    learned = _by_heart(losses, saved)
+    first = min((epoch for epoch in (worse, learned) if epoch), default=0)
     hints: list[ErrorInfo] = []
     best = 0
     if len(scores) > 1 and seen is not None:
-        top = max(scores.values())
-        best = min(epoch for epoch, value in scores.items() if value >= top - NEAR)
+        left = {epoch: value for epoch, value in scores.items() if not first or epoch < first} or scores
+        top = max(left.values())
+        near = [epoch for epoch in sorted(left) if left[epoch] >= top - NEAR]
+        best = near[(len(near) - 1) // 2]
         one = seen.epochs[best]
         likeness, obedience = f"{one.likeness:.0%}", f"{one.obedience:.0%}"
         words = describe("hint_best_seen", tagger=seen.tagger, epoch=best, likeness=likeness, obedience=obedience)
         hints.append(words)
-    overtrained = _overtrained(scores, losses)
-    if overtrained:
-        hints.append(describe("hint_overtrained", epoch=overtrained))
-    return Verdict(best=best, hints=hints, overtrained=overtrained) if hints else None
+    if worse:
+        hints.append(describe("hint_overtrained", epoch=worse))
+    if learned:
+        share = f"{losses.trained[learned] / losses.beginning:.0%}"
+        hints.append(describe("hint_by_heart", epoch=learned, share=share))
+    return Verdict(best=best, hints=hints, overtrained=first) if hints else None
 
 
 def score(one: Seen) -> float:
@@ -76,7 +97,7 @@ def score(one: Seen) -> float:
     return min(1.0, one.likeness) + OBEDIENCE * one.obedience
 
 
-def _overtrained(scores: Mapping[int, float], losses: Mapping[int, float]) -> int:
+def _worse(scores: Mapping[int, float], losses: Mapping[int, float]) -> int:
     """The first epoch of the bad end: from it to the last, every epoch is clearly worse than the best before."""
     bad: set[int] = set()
     if scores:
@@ -89,6 +110,17 @@ def _overtrained(scores: Mapping[int, float], losses: Mapping[int, float]) -> in
     first = 0
     for epoch in reversed(known):
         if epoch not in bad:
+            break
+        first = epoch
+    return first
+
+
+def _by_heart(losses: Losses, saved: Sequence[int]) -> int:
+    """The first epoch from which on the training images are known by heart, 0 for none."""
+    known = [epoch for epoch in sorted(losses.trained) if epoch in saved]
+    first = 0
+    for epoch in reversed(known):
+        if losses.trained[epoch] >= BY_HEART * losses.beginning:
             break
         first = epoch
     return first

@@ -58,26 +58,30 @@ def _epochs(
     run: RunFolder, files: dict[int, Path], events: list[Event]
 ) -> tuple[list[EpochFacts], int, list[ErrorInfo], int]:
     losses: dict[int, list[float]] = {}
+    beginning: list[float] = []
     held: dict[int, float] = {}
     best, hints = 0, []
     for event in events:
         if isinstance(event, Step) and event.loss is not None:
             losses.setdefault(event.epoch, []).append(event.loss)
+            beginning.append(event.loss)
         elif isinstance(event, Validation) and event.loss is not None:
             held[event.epoch] = event.loss
         elif isinstance(event, Finished):
             best = event.best
             hints = [event.hint] if event.hint is not None else []
     seen = judged.read(run)
-    verdict = judged.verdict(seen, held, sorted(files))
+    means = {epoch: sum(some) / len(some) for epoch, some in losses.items()}
+    start = beginning[: judged.BEGINNING]
+    known = judged.Losses(trained=means, held=held, beginning=sum(start) / len(start) if start else 0.0)
+    verdict = judged.verdict(seen, known, sorted(files))
     if verdict is not None:
         best, hints = verdict.best or best, [*hints, *verdict.hints]
     out: dict[int, list[str]] = {}
     for entry in ledger.published(run):
         out.setdefault(entry.epoch, []).append(entry.url or entry.to)
-    known = {*files, *out, *_previewed(run)}
     rows = []
-    for epoch in sorted(known):
+    for epoch in sorted({*files, *out, *_previewed(run)}):
         one = seen.epochs.get(epoch) if seen is not None else None
         rows.append(
             EpochFacts(
@@ -86,7 +90,7 @@ def _epochs(
                 bytes=size_of(run.epoch_dir(epoch)),
                 best=bool(epoch) and epoch == best,
                 published=out.get(epoch, []),
-                loss=sum(losses[epoch]) / len(losses[epoch]) if losses.get(epoch) else None,
+                loss=means.get(epoch),
                 held_out=held.get(epoch),
                 likeness=one.likeness if one is not None else None,
                 obedience=one.obedience if one is not None else None,

@@ -38,7 +38,7 @@ class TestsScreen(WaitingTests, inherit_bindings=False):
     TestsScreen {
         layout: vertical;
         & #tests-body { height: 1fr; }
-        & #tests-left { width: 30; }
+        & #tests-left { width: 28; }
         & #tests-facts { height: 4; }
         & HintLine { dock: bottom; }
     }

@@ -8,10 +8,10 @@ import pytest
 
 from engine.drawing.sources import epoch_files
 from engine.protocol.errors import EngineError
-from engine.protocol.publishing import PruneParams, PublishParams
+from engine.protocol.publishing import PruneParams, PublishParams, TrashParams
 from engine.publish.deliver import publish
-from engine.publish.judged import Judged, Seen, verdict
-from engine.publish.prune import prune, trash
+from engine.publish.judged import Judged, Losses, Seen, verdict
+from engine.publish.prune import held, prune, trash
 from engine.publish.results import results
 from tests.results.conftest import Bench
 
@@ -74,7 +74,38 @@ def seen(**by_epoch: tuple[float, float]) -> Judged:
     ],
 )
 def test_the_hint(figures: dict[str, tuple[float, float]], held: dict[int, float], best: int, overtrained: int) -> None:
-    found = verdict(seen(**figures), held, [1, 2, 3, 4])
+    found = verdict(seen(**figures), Losses(held=held), [1, 2, 3, 4])
     assert found is not None
     assert (found.best, found.overtrained) == (best, overtrained)
-    assert verdict(None, {}, [1, 2]) is None
+    assert verdict(None, Losses(), [1, 2]) is None
+
+
+def test_what_is_learned_by_heart_is_too_much_though_it_looks_well() -> None:
+    figures = seen(e1=(0.88, 0.63), e2=(0.93, 0.78), e3=(0.94, 0.77), e4=(0.94, 0.79))
+    # The losses of a demo bake of five times the steps, and of one as it should be.
+    much = Losses(trained={1: 0.066, 2: 0.033, 3: 0.018, 4: 0.011}, beginning=0.121)
+    fine = Losses(trained={1: 0.091, 2: 0.064, 3: 0.052, 4: 0.047}, beginning=0.104)
+    found = verdict(figures, much, [1, 2, 3, 4])
+    assert found is not None
+    assert (found.best, found.overtrained) == (2, 3)
+    assert [hint.code for hint in found.hints] == ["hint_best_seen", "hint_by_heart"]
+    assert found.hints[1].args["share"] == "15%"
+    other = verdict(figures, fine, [1, 2, 3, 4])
+    assert other is not None
+    assert (other.best, other.overtrained) == (3, 0)
+
+
+def test_the_trash_is_looked_at_and_emptied_for_good(bench: Bench) -> None:
+    size = sum(path.stat().st_size for epoch, path in epoch_files(bench.run, bench.run.read_job()).items() if epoch < 3)
+    prune(PruneParams(run="last"))
+    seen = held(TrashParams())
+    assert (seen.runs, seen.files, seen.bytes, seen.emptied) == ({bench.run.id: size}, 2, size, False)
+    with pytest.raises(EngineError) as raised:
+        held(TrashParams(run="nobody", empty=True))
+    assert raised.value.info.code == "run_unknown"
+    gone = held(TrashParams(run=bench.run.id, empty=True))
+    assert (gone.bytes, gone.emptied) == (size, True)
+    assert held(TrashParams()).files == 0
+    with pytest.raises(EngineError):
+        prune(PruneParams(run=bench.run.id, restore=True))
+    assert epochs(bench) == [3]
