@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from engine.dataset import captions
 from engine.dataset.decode import read_header
-from engine.dataset.edits import Edits, editing
+from engine.dataset.edits import TRASH, Edits, editing
 from engine.dataset.listing import Listing, listing
 from engine.dataset.names import fitting, printable, to_name
 from engine.dataset.scan import Dataset, ImageFile
-from engine.dataset.sidecar import ABSENT, BY_IMAGE
+from engine.dataset.sidecar import ABSENT, BY_IMAGE, FOLDER
 from engine.dataset.sources import Found, Notice, Refusal, Source, copy, copy_caption, find_sources
 from engine.dataset.tell import Tell, silent
+from engine.dataset.undo import take_back
 from engine.protocol.datasets import Added, AddHow, AddReport
 from engine.protocol.errors import EngineError, ErrorInfo, describe
 from engine.protocol.records import Finding
@@ -45,10 +46,11 @@ def add(path: Path, names: list[str], *, how: AddHow = "copy", limit: int = 1000
     """Take the images of files, folders and archives into the dataset `path`, with their captions.
 
     Images that are there already (by content) are left out and named; a name that is taken becomes another one. Raises
-    EngineError `dataset_busy`, `dataset_unwritable`, `dataset_not_folder` or `path_outside`; trouble with single
-    sources is in `skipped`.
+    EngineError `dataset_busy`, `dataset_unwritable`, `dataset_not_folder` or `path_outside`, or `add_cancelled` when
+    `tell` raises `cancelled`, and nothing is added then; trouble with single sources is in `skipped`.
     """
     root = Path(os.path.abspath(os.path.expanduser(path)))
+    new = not os.path.lexists(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -58,13 +60,29 @@ def add(path: Path, names: list[str], *, how: AddHow = "copy", limit: int = 1000
     before = _present(root)
     wanted = list(find_sources(names))
     adding = _Adding(root, before, how)
-    with editing(root, "add") as edits, ExitStack() as open_archives:
-        staging = edits.staging()
-        try:
-            adding.run(edits, staging, wanted, limit, tell, open_archives)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    try:
+        with editing(root, "add") as edits, ExitStack() as open_archives:
+            staging = edits.staging()
+            try:
+                adding.run(edits, staging, wanted, limit, tell, open_archives)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+    except EngineError as error:
+        if error.info.code != "cancelled":
+            raise
+        _leave(root, adding, new)
+        raise EngineError("add_cancelled", **error.info.args) from None
     return adding.report()
+
+
+def _leave(root: Path, adding: _Adding, new: bool) -> None:
+    """Take back what a round that was ended had added: its files are copies or links of what the person has."""
+    if adding.added:
+        change, _, failed = take_back(root, "add")
+        if not failed:
+            shutil.rmtree(root / FOLDER / TRASH / change.batch, ignore_errors=True)
+    if new and os.listdir(root) == [FOLDER]:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _present(root: Path) -> Listing | None:

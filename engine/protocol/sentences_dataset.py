@@ -181,6 +181,7 @@ DATASET: dict[str, Sentence] = {
     "undo_nothing": Sentence("Nothing is left to undo in {path}.", "What was undone once stays undone."),
     "cancelled": Sentence("Stopped after {done} of {total} files.", "What is done stays done; undo takes it back."),
     # adding and removing
+    "add_cancelled": Sentence("Stopped after {done} of {total} files; nothing was added.", "Add them once more."),
     "add_link": Sentence("{file} is a link, and links are not followed.", "Name the file itself."),
     "add_kind": Sentence("{file} is no PNG, JPEG or WebP image, no folder and no zip archive.", "Name one of these."),
     "add_unreadable": Sentence("{file} cannot be added: {reason}.", "Check that it exists and may be read."),

@@ -225,10 +225,10 @@ class DatasetBrowse(Section, inherit_bindings=False):
             ending = hints_of([keys.find("dialog.accept"), keys.find("dialog.cancel")])
             helped = [*hints_of([keys.find("dialog.complete")]), ("↑", _("Earlier"))]
             return [ending[0], *helped, ending[1]] if line.topic == FilterLine.TOPIC else ending
+        told_first = [(keys.find("dataset.clear").key, _("End"))] if self._doing else []
         if not self.bench.opened.path:
             names = ("dataset.open", "dataset.add", "dataset.open_sample", "app.help", "app.palette", "app.leave")
-            return hints_of([keys.find(name) for name in names])
-        told_first = [(keys.find("dataset.clear").key, _("End"))] if self._doing else []
+            return [*told_first, *hints_of([keys.find(name) for name in names])]
         row = self._current_row()
         if row is not None and any(found.fix for found in self._found(row)):
             told_first += hints_of([keys.find("dataset.fix")])

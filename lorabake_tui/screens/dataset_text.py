@@ -92,6 +92,7 @@ DOING = {
 """Task of a `Progress` → what the title of the list says meanwhile."""
 
 ENDED = {
+    "dataset.add": N_("Ended; nothing was added."),
     "dataset.check": N_("Ended; nothing was changed."),
     "dataset.sheet": N_("Ended; nothing was written."),
     "dataset.export": N_("Ended. What was written so far stays in the folder."),

@@ -5,6 +5,7 @@ What is asked of the engine is asked here; the sheets that ask a person are `dia
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -29,12 +30,16 @@ from lorabake_tui.i18n import N_, _
 from lorabake_tui.screens import dataset_text as text
 from lorabake_tui.screens.dataset_browse import DatasetBrowse
 from lorabake_tui.store.findings import Findings
+from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.units import size
 
 REST_SECONDS = 0.6
 """After the last change; a person who types is not disturbed by a check."""
 CHECKED_BY_ITSELF = 1000
 """Larger datasets are checked when somebody asks for it: every picture is decoded."""
+
+
+_ENDED = ("cancelled", "add_cancelled")
 
 
 class Caption(msgspec.Struct, frozen=True):
@@ -51,7 +56,7 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._at_work = ""
+        self._at_work = self._work_path = ""
         self._looked: object = None
         self._looking = False
         self._timer: Timer | None = None
@@ -65,7 +70,8 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
 
     def facts_changed(self) -> None:
         super().facts_changed()
-        if self.composed and self.is_current:
+        # Behind a dialog too, which may be the one that shows the findings.
+        if self.composed and self in self.app.screen_stack:
             self._look_soon()
 
     # -- what is known of the dataset -------------------------------------------------------------------------
@@ -137,21 +143,29 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         opened.findings = Findings(report, findings)
         self.repaint_rows()
         self.bench.changed.publish(None)
+        if report.images != opened.count and opened is self._opened:  # somebody else added or took some
+            self.bench.reload_dataset()
         return True
 
     # -- long requests ----------------------------------------------------------------------------------------
 
     def _pushed(self, push: Push) -> None:
-        if isinstance(push, Progress) and push.path == self._opened.path and push.task in text.DOING:
+        # Images can be added to a folder that is not the open one.
+        paths = {self._opened.path, self._work_path} - {""}
+        if isinstance(push, Progress) and push.path in paths and push.task in text.DOING:
             self._say_doing(_(text.DOING[push.task]).format(done=push.done, total=push.total))
 
     def _say_doing(self, words: str) -> None:
         begun = bool(words) != bool(self._doing)
         self._doing = words
-        if self.composed and self._opened.path:
+        if not self.composed:
+            return
+        if self._opened.path:
             self._say_scope()
-            if begun:
-                self.refresh_hints()
+        else:
+            self.query_one("#dataset-none", Frame).set_title(words)
+        if begun:
+            self.refresh_hints()
 
     async def long(self, method: str, params: msgspec.Struct) -> Any:
         """The result of a request that may take a while, one at a time; None when it failed, which has been told."""
@@ -159,27 +173,28 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
             self.bench.tell(_("Something is at work already; Esc ends it."))
             return None
         self._at_work = method
+        self._work_path = os.path.abspath(os.path.expanduser(getattr(params, "path", "")))
         try:
             return await self.bench.engine.call(method, params)
         except ClientError as failure:
             exported = getattr(params, "export", "")
             self._say_failure(failure, "dataset.export" if exported else method)
-            if failure.info.code == "cancelled":
+            if failure.info.code in _ENDED and self._opened.path:
                 self.bench.reload_dataset()
             return None
         finally:
-            self._at_work = ""
+            self._at_work = self._work_path = ""
             self._say_doing("")
 
     def _say_failure(self, failure: ClientError, task: str) -> None:
-        if failure.info.code == "cancelled":
+        if failure.info.code in _ENDED:
             self.bench.tell(_(text.ENDED.get(task, text.DONE)))
         else:
             self.bench.tell_error(failure.info)
 
     @work(exit_on_error=False, group="cancel")
     async def _cancel(self) -> None:
-        await self.call("dataset.cancel", CancelParams(path=self._opened.path))
+        await self.call("dataset.cancel", CancelParams(path=self._work_path or self._opened.path))
 
     def action_clear(self) -> None:
         rows = self._list

@@ -138,6 +138,24 @@ def test_names_of_older_packers_are_read_as_they_are_meant(tmp_path: Path, encod
     )
 
 
+def test_an_ended_round_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    source, root = pictures(tmp_path / "more", 60, 10), pictures(tmp_path / "set", 2)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def tell(done: int, total: int) -> None:
+        if done > 50:
+            raise EngineError("cancelled", done=done, total=total)
+
+    for target in (root, tmp_path / "new" / "set"):
+        with pytest.raises(EngineError, match="nothing was added"):
+            add(target, [str(source)], tell=tell)
+    left = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and ".lorabake" not in path.parts}
+    assert left == before
+    assert history(root) == []
+    assert not (tmp_path / "new" / "set").exists()
+    assert not list((root / ".lorabake").rglob("*.png"))
+
+
 def test_removed_images_come_back_with_all_that_was_known(tmp_path: Path) -> None:
     root = pictures(tmp_path / "set", 3)
     (root / "1.caption").write_text("second file")

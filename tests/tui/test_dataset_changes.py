@@ -98,7 +98,10 @@ async def test_findings_are_told_mended_and_taken_back(app: App, flawed: Path, u
         assert f"warn:{kinds[0]}" in screen_text(pilot.app)
         await pilot.press("escape")
         assert len(_rows(pilot).shown) == 8
-        await pilot.press("F")
+        await pilot.press("F", "w")  # mended behind the dialog, which follows
+        await _dialog(pilot, until, FindingsBox)
+        await until(pilot, lambda: "0 can be mended" in screen_text(pilot.app))
+        await pilot.press("escape")
         await until(pilot, lambda: _row(pilot, "0.png") is not None and _row(pilot, "broken.png") is None)
         assert not (flawed / "broken.png").exists()
         with Image.open(flawed / "lying.jpg") as upright:
@@ -107,6 +110,33 @@ async def test_findings_are_told_mended_and_taken_back(app: App, flawed: Path, u
         await pilot.press("u")
         await until(pilot, lambda: _row(pilot, "broken.png") is not None)
         assert {path.name: path.read_bytes() for path in flawed.iterdir() if path.is_file()} == before
+        await until(pilot, lambda: pilot.app.opened.findings.fixable == 3)
+        await pilot.press("w")
+        box = await _dialog(pilot, until, FindingsBox)
+        (flawed / "late.png").write_bytes(b"no picture either")
+        await pilot.press("c")
+        await until(pilot, lambda: "4 can be mended" in screen_text(pilot.app))
+        assert pilot.app.screen is box
+        await pilot.press("escape")
+        await until(pilot, lambda: _row(pilot, "late.png") is not None)
+
+
+async def test_an_add_that_is_ended_adds_nothing(app: App, until: Until, screen_text: Text, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    for number in range(1000):
+        Image.new("RGB", (8, 8), (number % 256, number // 256, 9)).save(more / f"{number:04}.png")
+    async with app() as pilot:
+        await pilot.press("i")
+        await _path(pilot, until, more)
+        await _dialog(pilot, until, Settings)
+        await pilot.press("enter")
+        await until(pilot, lambda: "adding " in screen_text(pilot.app) and "Esc End" in screen_text(pilot.app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "nothing was added" in screen_text(pilot.app))
+        assert not (tmp_path / "more-lora").exists()
+        assert "No dataset is open." in screen_text(pilot.app)
+        assert len(list(more.iterdir())) == 1000
 
 
 async def test_crops_are_made_reviewed_moved_and_kept(app: App, flawed: Path, until: Until, screen_text: Text) -> None:
