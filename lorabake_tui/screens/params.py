@@ -16,6 +16,7 @@ from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _
 from lorabake_tui.screens import params_text
+from lorabake_tui.screens.params_find import find
 from lorabake_tui.screens.params_pick import ParamsPick, wrong
 from lorabake_tui.screens.params_work import ParamsWork
 from lorabake_tui.screens.section import hints_of
@@ -313,21 +314,6 @@ class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
         if row is not None:
             self.bench.draft.parent = ""
             self.bench.watch_run(row.id)
-
-
-def find(text: str) -> list[str]:
-    """The parameters one of whose names (title in either language, own name, kohya's) holds every word."""
-    words = text.lower().split()
-    if not words:
-        return []
-    found = []
-    for name, field in fields.fields().items():
-        names = f"{name} {field.title} {_(field.title)} {field.kohya}".lower()
-        if all(word in names for word in words):
-            found.append(name)
-    if not found and (close := fields.nearest(text.strip())):
-        found = [close]
-    return found
 
 
 def _is_basic(name: str) -> bool:
