@@ -21,6 +21,7 @@ from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.protocol.tagging import TaggingReport
 from engine.runs.folder import RunFolder
+from engine.runs.parking import Parked
 from engine.tagging import apply, captioners
 from engine.tagging.captioners import Captioner
 from engine.tagging.contracts import Tagger, find
@@ -173,6 +174,10 @@ class _Tagging:
             if kept is not None:
                 kept.save()
             self.journal.emit(events.Paused, step=0)
+            if not self.options.again:
+                # What is scored is kept: the next process finds the rest, and this one's memory is free meanwhile.
+                self.control.done("pause")
+                raise Parked
             self.control.hold()
             self.journal.emit(events.Resumed, step=0)
 

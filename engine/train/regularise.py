@@ -16,6 +16,7 @@ from engine.protocol.files import atomic_write
 from engine.protocol.journal import JournalWriter
 from engine.protocol.records import Job
 from engine.runs.folder import RunFolder
+from engine.runs.parking import Parked
 from engine.train import faults
 from engine.train.cache import Captions
 from engine.train.control import Control, Stopped
@@ -77,8 +78,9 @@ def _draw_all(job: Job, out: Path, journal: JournalWriter, requests: Control, st
     def tick() -> None:
         requests.check()
         if requests.wants("pause"):
-            journal.emit(events.Paused, step=job.count - total)
-            requests.hold()
+            journal.emit(events.Paused, step=job.count - len(missing(job, out)))
+            requests.done("pause")
+            raise Parked
 
     for start in range(0, total, BATCH):
         some = places[start : start + BATCH]

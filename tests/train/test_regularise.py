@@ -10,10 +10,11 @@ from PIL import Image
 from engine.protocol.control import ControlReader, send
 from engine.protocol.datasets import RegParams
 from engine.protocol.errors import EngineError
-from engine.protocol.events import Finished, Progress
+from engine.protocol.events import Ack, Event, Finished, Progress
 from engine.protocol.journal import JournalReader, JournalWriter
 from engine.protocol.records import Job
 from engine.runs.folder import RunFolder
+from engine.runs.parking import Parked
 from engine.runs.reg import prepare
 from engine.train.regularise import regularise
 from tests.train.conftest import QUICK, Kitchen
@@ -25,9 +26,13 @@ def drawn(run: RunFolder, job: Job, *, stopped: bool = False) -> Finished:
     journal = JournalWriter(run.journal, run.id)
     regularise(run, job, journal, ControlReader(run.control))
     journal.close()
-    last = JournalReader(run.journal).read_all()[-1]
+    last = read(run)[-1]
     assert isinstance(last, Finished)
     return last
+
+
+def read(run: RunFolder) -> list[Event]:
+    return JournalReader(run.journal).read_all()
 
 
 def test_only_what_is_missing_is_drawn(kitchen: Kitchen, tmp_path: Path) -> None:
@@ -41,6 +46,13 @@ def test_only_what_is_missing_is_drawn(kitchen: Kitchen, tmp_path: Path) -> None
     assert run.read_job() == job
     assert drawn(run, job, stopped=True).reason == "stopped"
     run.control.unlink()
+    send(run.control, "pause")
+    journal = JournalWriter(run.journal, run.id)
+    with pytest.raises(Parked):
+        regularise(run, job, journal, ControlReader(run.control))
+    journal.close()
+    assert [event.state for event in read(run) if isinstance(event, Ack)][-2:] == ["accepted", "done"]
+    run.control.unlink()
     end = drawn(run, job)
     assert (end.reason, end.step, end.out) == ("done", 5, str(out))
     first = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -53,7 +65,7 @@ def test_only_what_is_missing_is_drawn(kitchen: Kitchen, tmp_path: Path) -> None
     drawn(run, job)
     assert (out / "reg-00001.png").stat().st_mtime_ns == stamp
     assert (out / "reg-00002.png").exists()
-    told = [event for event in JournalReader(run.journal).read_all() if isinstance(event, Progress)]
+    told = [event for event in read(run) if isinstance(event, Progress)]
     assert [(event.done, event.total) for event in told] == [(4, 5), (5, 5), (5, 5)]
 
 

@@ -1,7 +1,7 @@
 """Random faults over a queue of short bakes; then every bake must be what it is without faults, bit for bit.
 
 Prints the faults that were done and what was found, and ends with status 1 when anything was lost, doubled, forgotten
-or left over. `--kind bake` takes real bakes of the embedded base, `--seed` repeats a run of faults.
+or left over. `--kind bake` takes the real trainer, on a tiny base of random numbers; `--seed` repeats a run of faults.
 """
 
 from __future__ import annotations
@@ -41,7 +41,15 @@ _EPOCH_STEPS, _STEPS_BETWEEN = 40, 60
 """Steps of an epoch of the scripted bake, and about how many are taken between two faults."""
 _PATIENCE_SECONDS = 4.0
 """For so long the next fault waits for something to happen that it can disturb."""
-REAL = {"epochs": 3, "repeat": 1, "preview_every_epochs": 0, "network_dim": 4, "resolution": 64}
+REAL = {"resolution": 32, "repeat": 1, "network_dim": 4, "network_alpha": 2.0, "unet_lr": 1e-2, "preview_steps": 2}
+REAL |= {"preview_every_epochs": 10, "save_every_epochs": 10}
+_REAL_EPOCHS = 30
+"""Of five steps each: enough for several faults in every bake."""
+_TINY = """import sys, pathlib
+from tests.tiny import tiny_base, tiny_dataset
+place = pathlib.Path(sys.argv[1])
+tiny_base(place / "base", lean=True), tiny_dataset(place / "pictures")
+"""
 
 
 def main(words: list[str]) -> int:
@@ -105,6 +113,8 @@ class Chaos:
             "OMP_NUM_THREADS": "1",
         }
         slow = 1.0 if args.kind == "fake" else 6.0
+        if args.kind == "bake":
+            subprocess.run([sys.executable, "-c", _TINY, str(self.place)], cwd=ROOT, check=True)
         self.faults = Faults(self.home, place, self.chance, small=small, slow=slow)
         self.done: Counter[str] = Counter()
         self.runs: list[RunFolder] = []
@@ -159,10 +169,9 @@ class Chaos:
             return Submit(
                 dataset="", kind="fake", name=f"bake{number}", params={**FAKE, "epochs": epochs, "seed": number}
             )
-        from engine.demo.paths import where
-
-        params = {**REAL, "seed": number}
-        return Submit(dataset=where()["dataset"], base="demo", kind="bake", name=f"bake{number}", params=params)
+        params = {**REAL, "epochs": _REAL_EPOCHS, "seed": number}
+        dataset, base = str(self.place / "pictures"), str(self.place / "base")
+        return Submit(dataset=dataset, base=base, kind="bake", name=f"bake{number}", params=params)
 
     def _reference(self) -> dict[str, dict[str, bytes]]:
         """The weights of every epoch of every bake that nobody disturbs."""
