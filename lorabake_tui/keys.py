@@ -12,7 +12,7 @@ from lorabake_tui.action import Action, key_label, key_labels
 from lorabake_tui.i18n import N_
 from lorabake_tui.keys_dataset import DATASET, FINDINGS, PLAN, REVIEW, SETTINGS
 from lorabake_tui.keys_results import COMPARE, PUBLISHING, RESULTS, TESTS
-from lorabake_tui.keys_tags import IMAGE_REVIEW, RULES, TAG_REVIEW, TAGS, TRAITS
+from lorabake_tui.keys_tags import IMAGE_REVIEW, RULES, STATES, TAG_REVIEW, TAGS, TRAITS
 
 __all__ = ["SECTIONS", "TABLE", "Action", "bindings", "find", "key_label", "key_labels"]
 
@@ -184,6 +184,7 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "tag_review": TAG_REVIEW,
     "traits": TRAITS,
     "rules": RULES,
+    "states": STATES,
     "image_review": IMAGE_REVIEW,
     "params": PARAMS,
     "queue": QUEUE,

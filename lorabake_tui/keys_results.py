@@ -69,3 +69,7 @@ COMPARE: tuple[Action, ...] = (
     Action("compare.pictures", "o,enter", N_("Pictures"), N_("Look at the previews full-screen."), palette=False),
     Action("compare.close", "escape,q", N_("Back"), N_("Go back to the results."), palette=False),
 )
+
+PUBLISHING: tuple[Action, ...] = (
+    Action("publishing.folders", "tab", N_("Folders"), N_("Choose the folder from those there are."), palette=False),
+)

@@ -101,8 +101,9 @@ class Settings(Box[dict[str, str]]):
     def _here(self) -> Setting:
         return self._settings[self.query_one(RowList).cursor]
 
-    def _put(self, value: str) -> None:
-        self._values[self._here.id] = value
+    def put(self, id: str, value: str) -> None:
+        """Give a row another value."""
+        self._values[id] = value
         self.query_one(RowList).restyle()
         self._say()
 
@@ -113,11 +114,11 @@ class Settings(Box[dict[str, str]]):
         character = event.character or ""
         if event.key == "backspace" and one.typed:
             self._typing = self._typing or one.id
-            self._put(value[:-1])
+            self.put(one.id, value[:-1])
         elif one.typed and event.is_printable and (one.typed == ANYTHING or character in one.typed):
             value = value if self._typing == one.id or one.typed == ANYTHING else ""
             self._typing = one.id
-            self._put(value + character)
+            self.put(one.id, value + character)
         else:
             return
         event.stop()
@@ -136,7 +137,7 @@ class Settings(Box[dict[str, str]]):
         self._typing = ""
         value = self._values[self._here.id]
         place = values.index(value) + by if value in values else 0
-        self._put(values[place % len(values)])
+        self.put(self._here.id, values[place % len(values)])
 
     @on(RowList.Selected)
     def _selected(self, event: RowList.Selected) -> None:

@@ -198,7 +198,8 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
         ]
         cells += [loss(held) if held is not None else ""] if view.validation else []
         if self._found is not None and any(row.likeness is not None for row in self._found.epochs):
-            cells.append(f"{kept.likeness:.0%}" if kept is not None and kept.likeness is not None else "")
+            likeness, obedience = (kept.likeness, kept.obedience) if kept is not None else (None, None)
+            cells += ["" if share is None else f"{share:.0%}" for share in (likeness, obedience)]
         return cells
 
     def _best(self) -> int:
@@ -232,6 +233,9 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
         first = Fact("", _("The base model before training."), "dim")
         if path is not None:
             first = Fact("", shortened(str(path), line.size.width))
+        kept = self._kept_of(epoch or 0)
+        if kept is not None and kept.likeness is not None and kept.obedience is not None:
+            facts += [Fact(_("likeness"), f"{kept.likeness:.0%}"), Fact(_("obedience"), f"{kept.obedience:.0%}")]
         checkpoint = view.epochs.get(epoch or 0)
         if checkpoint is not None:
             facts.append(Fact("", size(checkpoint.bytes)))
@@ -239,7 +243,6 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
             facts.append(Fact("sha256", checkpoint.sha256[:12]))
         if epoch and epoch == self._best():
             facts.append(Fact("*", self._hint()))
-        kept = self._kept_of(epoch or 0)
         if kept is not None and kept.published:
             facts.append(Fact("↑", _("published: {place}").format(place=plain(kept.published[-1]))))
         if self._found is not None and self._found.overtrained and (epoch or 0) >= self._found.overtrained:
@@ -335,4 +338,7 @@ def _columns(*, held_out: bool, seen: bool = False) -> tuple[Column, ...]:
         Column(_("Size"), 9, right=True, shown_from=50 if held_out or seen else 28),
     )
     columns += (Column(_("Held out"), 8, right=True, shown_from=28),) if held_out else ()
-    return (*columns, Column(_("Likeness"), 8, right=True, shown_from=28)) if seen else columns
+    if seen:
+        columns += (Column(_("Likeness"), 8, right=True, shown_from=28),)
+        columns += (Column(_("Obedience"), 9, right=True, shown_from=46 if held_out else 37),)
+    return columns

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from textual import work
 
+from engine.protocol import fields
 from engine.protocol.drawing import DrawDefaults, Drawn, DrawParams
-from engine.protocol.messages import RunParams
-from engine.protocol.publishing import Pruned, PruneParams, Published, PublishParams, RunResults
+from engine.protocol.errors import EngineError
+from engine.protocol.messages import PathParams, RunParams
+from engine.protocol.publishing import Pruned, PruneParams, Published, RunResults, Trash, TrashParams
+from engine.protocol.recipes import Recipe
 from engine.protocol.records import Job
 from lorabake_tui.client import ClientError
 from lorabake_tui.commands.estimate import took
-from lorabake_tui.i18n import _, ngettext, told
+from lorabake_tui.i18n import _
 from lorabake_tui.widgets.page import Block, Head, Pair, Text
+from lorabake_tui.widgets.units import size
 
 if TYPE_CHECKING:
     from lorabake_tui.screens.results import ResultsSection as _Owner
 else:
     _Owner = object
-
-_PLACES = ("folder", "a1111", "comfyui", "bundle", "hf")
 
 
 class ResultsWork(_Owner):
@@ -83,8 +86,8 @@ class ResultsWork(_Owner):
 
     @work(exclusive=True, exit_on_error=False, group="ask")
     async def action_publish(self) -> None:
+        from lorabake_tui.dialogs import publishing
         from lorabake_tui.dialogs.confirm import Confirm
-        from lorabake_tui.dialogs.settings import Settings
 
         run, epoch = self.run_shown, self.epoch
         if not epoch:
@@ -95,20 +98,16 @@ class ResultsWork(_Owner):
             return
         kept = self._kept.get(f"publish {run}", {"name": found.name, "trigger": found.trigger})
         while True:
-            values = await self.app.push_screen_wait(
-                Settings(
-                    _("Publish") + " · " + _("epoch {epoch}").format(epoch=epoch), _publish_rows(kept), _publish_note
-                )
-            )
+            values = await self.app.push_screen_wait(publishing.PublishSheet(epoch, kept))
             if values is None:
                 return
             kept = self._kept[f"publish {run}"] = values
-            asked = _publish_of(run, epoch, values)
+            asked = publishing.asked(run, epoch, values)
             try:
                 plan: Published = await self.bench.engine.call(
                     "results.publish", msgspec.structs.replace(asked, dry_run=True)
                 )
-                if not await self.app.push_screen_wait(Confirm(_("Publish"), _publish_question(plan, asked))):
+                if not await self.app.push_screen_wait(Confirm(_("Publish"), publishing.question(plan, asked))):
                     continue
                 done: Published = await self.bench.engine.call("results.publish", asked)
                 break
@@ -123,8 +122,36 @@ class ResultsWork(_Owner):
     @work(exclusive=True, exit_on_error=False, group="ask")
     async def action_rebake(self) -> None:
         job: Job | None = await self.bench.call("runs.job", RunParams(run=self.run_shown))
-        if job is None:
+        if job is not None:
+            self._set_out(job)
+
+    @work(exclusive=True, exit_on_error=False, group="ask")
+    async def action_recipe(self) -> None:
+        from lorabake_tui.dialogs.path import PathPrompt
+        from lorabake_tui.dialogs.report import ReportBox
+        from lorabake_tui.screens import params_text
+
+        root = self._row.dir if self._row is not None else ""
+        path = await self.app.push_screen_wait(
+            PathPrompt(_("Bake by a recipe file"), f"{root}/" if root else "~/", files=(".toml", ".json"))
+        )
+        recipe: Recipe | None = await self.bench.call("recipes.read", PathParams(path=path)) if path else None
+        if recipe is None:
             return
+        try:
+            job = _job_of(recipe, {row.name for row in self.bench.catalogue.models}, self.bench.draft.base)
+        except EngineError as error:
+            self.bench.tell_error(error.info)
+            return
+        if any(row.outcome == "refused" for row in recipe.rows):
+            await self.app.push_screen_wait(ReportBox(_("What became of the file"), params_text.recipe(recipe)))
+        self._set_out(job)
+        if recipe.base and job.base != recipe.base:
+            words = _("The base model {name} of the recipe is not on this machine; {other} is set instead.")
+            self.bench.tell(words.format(name=recipe.base, other=job.base))
+
+    def _set_out(self, job: Job) -> None:
+        """Make a job the draft, and go where it is changed and started."""
         self.bench.draft.take(job)
         if job.dataset and self.bench.opened.path != job.dataset:
             self.bench.open_dataset(job.dataset)
@@ -183,6 +210,25 @@ class ResultsWork(_Owner):
             self.bench.tell(" · ".join(prune_lines(done)))
             self.look_again()
 
+    @work(exclusive=True, exit_on_error=False, group="ask")
+    async def action_trash(self) -> None:
+        from lorabake_tui.commands.prune import trash_line
+        from lorabake_tui.dialogs.confirm import Confirm
+
+        found: Trash | None = await self.bench.call("results.trash", TrashParams())
+        if found is None:
+            return
+        if not found.files:
+            self.bench.tell(trash_line(found))
+            return
+        lines = [trash_line(found), *(f"  {run}  {size(count)}" for run, count in found.runs.items())]
+        lines.append(_("Empty it for good? What is in it could not be brought back any more."))
+        if await self.app.push_screen_wait(Confirm(_("Trash"), "\n".join(lines), grave=True)):
+            gone: Trash | None = await self.bench.call("results.trash", TrashParams(empty=True))
+            if gone is not None:
+                self.bench.tell(trash_line(gone))
+                self.look_again()
+
     # -- beside another ---------------------------------------------------------------------------------------
 
     @work(exclusive=True, exit_on_error=False, group="ask")
@@ -203,59 +249,22 @@ class ResultsWork(_Owner):
             self.app.push_screen(CompareScreen(self._pictures, pair, self.epoch or 0))
 
 
-def _publish_rows(kept: dict[str, str]) -> list[Any]:
-    from lorabake_tui.dialogs.settings import ANYTHING, Setting, yes_no
-
-    places = {
-        "folder": _("a folder"),
-        "a1111": _("A1111 or Forge"),
-        "comfyui": "ComfyUI",
-        "bundle": _("a bundle with card, previews, recipe"),
-        "hf": _("the Hugging Face hub"),
-    }
-    hint = _("its folder; for the hub YOU/NAME")
-    return [
-        Setting("kind", _("To"), [(kind, places[kind]) for kind in _PLACES], value=kept.get("kind", "folder")),
-        Setting("where", _("Where"), value=kept.get("where", ""), typed=ANYTHING, hint=hint),
-        Setting("name", _("Name"), value=kept.get("name", ""), typed=ANYTHING),
-        Setting("trigger", _("Trigger words"), value=kept.get("trigger", ""), typed=ANYTHING, hint=_("none")),
-        Setting("weight", _("Weight"), value=kept.get("weight", "0.8"), typed="0123456789."),
-        yes_no("overwrite", _("Replace"), value=bool(kept.get("overwrite"))),
-    ]
-
-
-def _publish_note(values: dict[str, str]) -> tuple[str, bool]:
-    if not values["where"].strip():
-        return _("Write where it goes."), True
-    try:
-        float(values["weight"])
-    except ValueError:
-        return _("The weight is a number."), True
-    return _("Enter shows what will be written, before anything is."), False
-
-
-def _publish_of(run: str, epoch: int, values: dict[str, str]) -> PublishParams:
-    return PublishParams(
-        run=run,
-        epoch=epoch,
-        to=f"{values['kind']}:{values['where'].strip()}",
-        name=values["name"],
-        trigger=values["trigger"],
-        weight=float(values["weight"]),
-        overwrite=bool(values["overwrite"]),
+def _job_of(recipe: Recipe, bases: set[str], base: str) -> Job:
+    """The bake that a recipe describes, on `base` where its own is not here; raises EngineError for a value that
+    cannot be."""
+    here = recipe.base in bases or Path(recipe.base).is_absolute()
+    # A relative folder is seen from nobody knows where; the dataset that is open stays.
+    dataset = recipe.dataset if Path(recipe.dataset).is_absolute() else ""
+    return Job(
+        id="",
+        kind="bake",
+        name=recipe.name or Path(recipe.path).stem,
+        created=0.0,
+        dataset=dataset,
+        base=recipe.base if here else base,
+        preset=recipe.preset,
+        params=fields.build(recipe.params),
     )
-
-
-def _publish_question(plan: Published, asked: PublishParams) -> str:
-    count = len(plan.files)
-    lines = [ngettext("{n} file to {place}", "{n} files to {place}", count).format(n=count, place=plan.to)]
-    lines += ["  " + plan.files[-1], f"  {_('hash')} {plan.hash[:12]}"]
-    if plan.taken and asked.overwrite:
-        taken = ngettext("{n} file is replaced.", "{n} files are replaced.", len(plan.taken))
-        lines.append(taken.format(n=len(plan.taken)))
-    for notice in plan.notices:
-        lines += ["", "! " + " ".join(part for part in told(notice) if part)]
-    return "\n".join(lines)
 
 
 def _parameter_blocks(found: RunResults) -> list[Block]:
