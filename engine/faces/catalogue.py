@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import textwrap
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,8 @@ from engine.dataset.names import printable
 from engine.protocol.errors import EngineError
 from engine.protocol.files import make_private_dir
 from engine.protocol.records import ModelRow
+
+_ANSWER_SECONDS = 5.0
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -80,11 +84,28 @@ def _place(name: str) -> Path:
     return home.models_dir() / name / KNOWN[name].file
 
 
+def _answers(hub: str) -> None:
+    """Raises ConnectionError, in words, for a hub that cannot be reached: the hub's own client asks for half a minute
+    before it says so."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        asked = urllib.request.Request(hub, method="HEAD")
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(asked, timeout=_ANSWER_SECONDS):
+            return  # whatever it answers, there is somebody
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        why = getattr(reason, "strerror", None) or str(reason)
+        raise ConnectionError(f"{hub} does not answer ({why})") from None
+
+
 def _fetch(name: str, known: Known) -> None:
     folder = home.models_dir() / name
     try:
         if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
             raise ConnectionError("HF_HUB_OFFLINE is set")
+        _answers(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         from huggingface_hub import hf_hub_download
 
@@ -95,7 +116,7 @@ def _fetch(name: str, known: Known) -> None:
         raise EngineError(
             "face_model_absent",
             name=name,
-            reason=(words[0][:160] if words else type(error).__name__).rstrip("."),
+            reason=textwrap.shorten(words[0] if words else type(error).__name__, 160, placeholder=" …").rstrip("."),
             hub=known.hub,
             file=known.file,
             path=printable(str(folder)),

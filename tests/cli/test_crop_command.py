@@ -57,6 +57,23 @@ def test_focus_is_the_default_and_follows_the_subject(lorabake: Lorabake, tmp_pa
     assert "face detector" in done.stderr
 
 
+def test_a_point_places_and_accepting_keeps_it(lorabake: Lorabake, dataset: Path) -> None:
+    done = lorabake.run("crop", str(dataset), "1.png", "--size", "32x32", "--point", "60,10", "--accept", "--json")
+    assert done.returncode == 0, done.stderr
+    (crop,) = json.loads(done.stdout)["crops"]
+    left, top, right, bottom = crop["box"]
+    assert (crop["file"], crop["mode"], crop["accepted"]) == ("1.png", "point", True)
+    assert left <= 60 <= right
+    assert top <= 10 <= bottom
+    # What a person placed and looked at stays, whatever is cropped around it.
+    again = json.loads(lorabake.run("crop", str(dataset), "--size", "32x32", "--mode", "center", "--json").stdout)
+    assert again["kept"] == 1
+    assert next(crop for crop in again["crops"] if crop["file"] == "1.png")["box"] == [left, top, right, bottom]
+    done = lorabake.run("crop", str(dataset), "--size", "32x32", "--accept")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Name the images" in done.stderr
+
+
 def test_mistakes_are_one_sentence(lorabake: Lorabake, dataset: Path) -> None:
     for words, code in (
         (("--size", "large"), 2),

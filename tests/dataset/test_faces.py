@@ -149,6 +149,12 @@ def test_a_name_of_the_catalogue_that_is_not_here_is_told(tmp_path: Path, monkey
     with pytest.raises(EngineError) as raised:
         catalogue.locate("yunet")
     assert raised.value.info.code == "face_model_absent"
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    for name in ("yunet", "anime-face"):
+        for hub in ("http://127.0.0.1:9", "no address"):  # nobody there
+            monkeypatch.setenv("HF_ENDPOINT", hub)
+            with pytest.raises(EngineError, match=f"{name} is not on this machine .* {hub} does not answer"):
+                catalogue.locate(name)
     (row,) = (row for row in catalogue.rows() if row.name == "yunet")
     assert not row.present
     Path(row.path).parent.mkdir(parents=True, exist_ok=True)
