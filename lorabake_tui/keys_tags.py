@@ -41,6 +41,18 @@ TAGS: tuple[Action, ...] = (
     Action("tags.replay", "at", N_("Replay"), N_("Do the recorded edits of a letter on what is chosen now.")),
     Action("tags.bookmark", "M", N_("Bookmark"), N_("Give the image under the cursor a letter to come back to.")),
     Action("tags.go", "apostrophe,grave_accent", N_("Go to"), N_("Go to the image with the bookmark of a letter.")),
+    Action(
+        "tags.states",
+        "S",
+        N_("Selection"),
+        N_("See the tags of the marked images, or of all shown, on all, some or none; put several on or off at once."),
+    ),
+    Action(
+        "tags.own",
+        "o",
+        N_("Keep as mine"),
+        N_("Count the tag under the cursor as yours, so that no tagger takes it away; in an image again the tagger's."),
+    ),
     Action("tags.toggle", "space", N_("Mark"), N_("Mark an image; in the table: put the tag on the marked, or off.")),
     Action("tags.mark_tag", "m", N_("Mark tag's"), N_("Mark the images that carry the tag under the cursor.")),
     Action("tags.mark_all", "x", N_("Mark all"), N_("Mark all images shown; again unmarks them.")),
@@ -73,6 +85,12 @@ TAGS: tuple[Action, ...] = (
     Action("tags.trigger", "t", N_("Trigger"), N_("Put a word in front of every caption shown; moved, never doubled.")),
     Action("tags.images", "i", N_("Images"), N_("Show the images that carry this tag in the Dataset section.")),
     Action("tags.find", "f", N_("Find images"), N_("Show only images that a filter finds, such as tag:smile -hat.")),
+    Action(
+        "tags.filters",
+        "F",
+        N_("Filters"),
+        N_("Choose a filter that was saved or used before, or save the one that is set."),
+    ),
     Action("tags.filter", "slash", N_("Filter"), N_("Show only tags that hold these words.")),
     Action("tags.sort", "s", N_("Sort"), N_("Sort by count, name, place in the caption, score, or lift.")),
     Action(
@@ -111,7 +129,13 @@ IMAGE_REVIEW: tuple[Action, ...] = (
         N_("Move what was rejected to the dataset's trash."),
         palette=False,
     ),
-    Action("image_review.close", "escape,q", N_("Close"), N_("Close and reject nothing."), palette=False),
+    Action(
+        "image_review.close",
+        "escape,q",
+        N_("Close"),
+        N_("Stop here; the next review goes on from here, and what was rejected waits for its end."),
+        palette=False,
+    ),
 )
 
 TRAITS: tuple[Action, ...] = (
@@ -123,6 +147,15 @@ TRAITS: tuple[Action, ...] = (
     ),
     Action("traits.apply", "enter", N_("Apply"), N_("Make the captions so; undo takes it back."), palette=False),
     Action("traits.close", "escape,q", N_("Close"), N_("Close without changing captions."), palette=False),
+)
+
+STATES: tuple[Action, ...] = (
+    Action("states.next", "space", N_("All, none"), N_("Put the tag on all, on none, or leave it."), palette=False),
+    Action("states.new", "n", N_("New"), N_("Write a tag that comes to all of them."), palette=False),
+    Action(
+        "states.apply", "enter", N_("Apply"), N_("Do what is chosen, as one edit; undo takes it back."), palette=False
+    ),
+    Action("states.close", "escape,q", N_("Close"), N_("Drop what is chosen, then close."), palette=False),
 )
 
 RULES: tuple[Action, ...] = (

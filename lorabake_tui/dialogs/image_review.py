@@ -1,5 +1,5 @@
 """ImageReview: look through pictures and reject some, all of them for their quality, or pairs that are almost one.
-Nothing happens before the end; what was rejected then goes to the dataset's trash."""
+Every answer is kept as it is given; only at the end, asked for, what was rejected goes to the dataset's trash."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from lorabake_tui.widgets.plain import plain
 _TWINS = ("image_duplicate", "image_similar")
 _LOOKED_AT = {False: ",quality", True: ",twins"}
 """Under which name it is kept what was looked at; no tag holds a comma."""
+_REJECTED = ",no"
+"""What that name ends with for what was rejected and not taken away yet."""
 
 
 class _Row(NamedTuple):
@@ -69,6 +71,7 @@ class ImageReview(Box[int]):
         self._rows: list[_Row] = []
         self._place = 0
         self._answers: list[tuple[int, ImageRow, bool]] = []
+        self._name = _LOOKED_AT[twins]
 
     def body(self) -> ComposeResult:
         with Horizontal():
@@ -85,10 +88,8 @@ class ImageReview(Box[int]):
     @work(exit_on_error=False)
     async def _load(self) -> None:
         report: CheckReport | None = await self._call("dataset.check", CheckParams(path=self._path))
-        review: Review | None = await self._call(
-            "tags.review", ReviewParams(path=self._path, tag=_LOOKED_AT[self._twins])
-        )
-        if report is None or review is None:
+        seen, rejected = await self._judged(self._name), await self._judged(self._name + _REJECTED)
+        if report is None or seen is None or rejected is None:
             self.dismiss(None)
             return
         findings, following = list(report.findings), report.next
@@ -97,13 +98,23 @@ class ImageReview(Box[int]):
             if page is None:
                 break
             findings, following = findings + page.findings, page.next
-        seen = {row.file for row in review.rows if row.judged}
-        rows = self._pairs(findings, seen) if self._twins else self._doubtful(findings, seen)
+        rows = self._pairs(findings, seen, rejected) if self._twins else self._doubtful(findings, seen | rejected)
         self._rows = sorted(rows, key=lambda row: not row.seen)
         self._place = sum(row.seen for row in self._rows)
+        # What was rejected before, and still is there, can be taken back like what is rejected now.
+        self._answers = [
+            (place, row.image, False) for place, row in enumerate(self._rows) if row.image.name in rejected
+        ]
         self._show()
 
-    def _pairs(self, findings: Sequence[Finding], seen: set[str]) -> list[_Row]:
+    async def _judged(self, name: str) -> set[str] | None:
+        review: Review | None = await self._call("tags.review", ReviewParams(path=self._path, tag=name))
+        return None if review is None else {row.file for row in review.rows if row.judged}
+
+    async def _judge(self, name: str, image: ImageRow, *, again: bool = False) -> None:
+        await self._call("tags.judge", JudgeParams(path=self._path, tag=name, image=image.name, again=again))
+
+    def _pairs(self, findings: Sequence[Finding], seen: set[str], rejected: set[str]) -> list[_Row]:
         """Pairs, the smaller picture first, of equal ones the later name: it is the one to go."""
         known = {row.name: row for row in self._images}
         rows = []
@@ -112,7 +123,9 @@ class ImageReview(Box[int]):
             if finding.code in _TWINS and one is not None and other is not None:
                 pair = sorted((one, other), key=lambda row: row.name, reverse=True)
                 worse, better = sorted(pair, key=lambda row: row.width * row.height)
-                rows.append(_Row(worse, better, _why(finding), worse.name in seen))
+                if better.name in rejected and worse.name not in rejected:
+                    worse, better = better, worse
+                rows.append(_Row(worse, better, _why(finding), worse.name in seen | rejected))
         return rows
 
     def _doubtful(self, findings: Sequence[Finding], seen: set[str]) -> list[_Row]:
@@ -143,11 +156,14 @@ class ImageReview(Box[int]):
             names += "  |  " + _size(row.beside)
         what.update(f"{names}\n{plain(row.why)}")
 
-    def _answer(self, *, keep: bool) -> None:
+    @work(exit_on_error=False, group="answers")
+    async def _answer(self, *, keep: bool) -> None:
         if self._place < len(self._rows):
-            self._answers.append((self._place, self._rows[self._place].image, keep))
+            image = self._rows[self._place].image
+            self._answers.append((self._place, image, keep))
             self._place += 1
             self._show()
+            await self._judge(self._name if keep else self._name + _REJECTED, image)
 
     def action_keep(self) -> None:
         self._answer(keep=True)
@@ -162,27 +178,35 @@ class ImageReview(Box[int]):
                 self._rows[self._place] = row._replace(image=row.beside, beside=row.image)
                 self._show()
 
-    def action_back(self) -> None:
+    @work(exit_on_error=False, group="answers")
+    async def action_back(self) -> None:
         if self._answers:
-            self._place = self._answers.pop()[0]
+            self._place, image, keep = self._answers.pop()
             self._show()
+            await self._judge(self._name if keep else self._name + _REJECTED, image, again=True)
+
+    async def _settled(self) -> None:
+        """What was answered last is still on its way; closing would drop it."""
+        answers = [worker for worker in self.workers if worker.node is self and worker.group == "answers"]
+        if answers:  # none would mean all of the app's
+            await self.workers.wait_for_complete(answers)
 
     @work(exit_on_error=False, group="finish")
     async def action_finish(self) -> None:
-        """Remember what was looked at, and move what was rejected."""
-        name = _LOOKED_AT[self._twins]
-        for place, _image, keep in self._answers:
-            if keep:
-                file = self._rows[place].image.name
-                await self._call("tags.judge", JudgeParams(path=self._path, tag=name, image=file))
-        rejected = list(dict.fromkeys(image.name for _place, image, keep in self._answers if not keep))
+        """Move what was rejected to the trash."""
+        await self._settled()
+        rejected = {image.name: image for _place, image, keep in self._answers if not keep}
         if not rejected:
             self.dismiss(None)
             return
-        report = await self._call("dataset.remove", ImagesParams(path=self._path, images=rejected))
+        report = await self._call("dataset.remove", ImagesParams(path=self._path, images=list(rejected)))
+        if report is not None:  # should they come back from the trash, they are looked at anew
+            for image in rejected.values():
+                await self._judge(self._name + _REJECTED, image, again=True)
         self.dismiss(report.count if report is not None else None)
 
-    def action_close(self) -> None:
+    async def action_close(self) -> None:
+        await self._settled()
         self.dismiss(None)
 
 

@@ -15,14 +15,15 @@ from lorabake_tui.client import ClientError
 from lorabake_tui.i18n import _, ngettext
 from lorabake_tui.screens import tags_text as text
 from lorabake_tui.screens.tags_box import TOPICS, TagBox
-from lorabake_tui.screens.tags_desk import LETTERS, TagsDesk
+from lorabake_tui.screens.tags_desk import LETTERS
+from lorabake_tui.screens.tags_find import TagsFind
 from lorabake_tui.store.tagbox import having, ops_of
 from lorabake_tui.widgets.ask import AskLine
 from lorabake_tui.widgets.plain import plain, restore
 from lorabake_tui.widgets.rows import RowList
 
 
-class TagsSection(TagsDesk, inherit_bindings=False):
+class TagsSection(TagsFind, inherit_bindings=False):
     """Tag, rename, sort, review and bind, with undo instead of questions."""
 
     SECTION = "tags"
@@ -66,9 +67,6 @@ class TagsSection(TagsDesk, inherit_bindings=False):
             scope = ngettext("{count} image", "{count} images", count).format(count=count)
             self._ask("tags-all", _("Tag {scope}").format(scope=scope), note=_("tag -tag old>new tag@1"))
 
-    def action_find(self) -> None:
-        self._ask("find", _("Find images"), self._where, note=_("words, tag:x, -tag:y, tags:>20"))
-
     def action_filter(self) -> None:
         if self._table is not None:
             self._ask("filter", _("Filter"), self._filter)
@@ -96,9 +94,8 @@ class TagsSection(TagsDesk, inherit_bindings=False):
             case "filter":
                 self._filter = event.text
                 self._show()
-            case "find":
-                self._where = event.text
-                self._find(event.text)
+            case self.TOPIC:
+                self.filter_typed(event.text)
             case topic if topic in LETTERS and event.text:
                 self._leave_box()
                 self.take_letter(topic, event.text[0])
@@ -111,8 +108,8 @@ class TagsSection(TagsDesk, inherit_bindings=False):
         if event.topic == "filter":
             self._filter = ""
             self._show()
-        elif event.topic == "find":
-            self._forget_where()
+        elif event.topic == self.TOPIC:
+            self.forget_where()
         self._leave_box()
 
     @on(AskLine.Answered)
@@ -127,6 +124,8 @@ class TagsSection(TagsDesk, inherit_bindings=False):
         match event.topic:
             case "rename":
                 self._rename(event.text)
+            case self.TOPIC:
+                self.keep_filter(written)
             case "trigger" if written:
                 self.edit([self._on_shown("prepend", [written])])
             case "caption" if self.image is not None:
@@ -301,12 +300,7 @@ class TagsSection(TagsDesk, inherit_bindings=False):
             self._filter = ""
             self._show()
         elif self._where:
-            self._forget_where()
+            self.forget_where()
         else:
             self._images.marks = set()
             self._marks_changed()
-
-    def _forget_where(self) -> None:
-        self._where, self._fits = "", None
-        self._show_images()
-        self._ask_table()

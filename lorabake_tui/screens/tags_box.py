@@ -17,8 +17,8 @@ class TagBox(AskLine, inherit_bindings=False):
 
     BINDINGS = [
         Binding("escape", "drop", show=False),
-        Binding("tab", "take", show=False),
-        Binding("shift+tab", "stay", show=False),
+        Binding("tab", "take(1)", show=False),
+        Binding("shift+tab", "take(-1)", show=False),
         Binding("down", "choose(1)", show=False),
         Binding("up", "choose(-1)", show=False),
         Binding("pagedown", "image(1)", show=False),
@@ -37,14 +37,19 @@ class TagBox(AskLine, inherit_bindings=False):
         """What is typed."""
         return self.query_one(Input).value
 
-    def write(self, text: str) -> None:
-        """Put text into the field, the cursor behind it."""
+    @property
+    def cursor(self) -> int:
+        """Where in it the cursor stands."""
+        return self.query_one(Input).cursor_position
+
+    def write(self, text: str, cursor: int | None = None) -> None:
+        """Put text into the field, the cursor somewhere in it or behind it."""
         field = self.query_one(Input)
         field.value = text
-        field.cursor_position = len(text)
+        field.cursor_position = len(text) if cursor is None else cursor
 
-    def action_take(self) -> None:
-        self.post_message(self.Key("take"))
+    def action_take(self, by: int) -> None:
+        self.post_message(self.Key("take", by))
 
     def action_choose(self, by: int) -> None:
         self.post_message(self.Key("choose", by))

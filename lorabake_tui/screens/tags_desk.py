@@ -212,6 +212,19 @@ class TagsDesk(TagsEdits, inherit_bindings=False):
             self.take(report)
 
     @work(exit_on_error=False, group="dialog")
+    async def action_states(self) -> None:
+        from lorabake_tui.dialogs.tag_states import StatesBox
+
+        marked = bool(self._images.marks)
+        images = self.chosen if marked else self.shown
+        if images:
+            where = None if marked else self._where
+            box = StatesBox(self.bench.opened.path, images, where, self.in_turn)
+            report = await self.app.push_screen_wait(box)
+            if report is not None:
+                self.take(report)
+
+    @work(exit_on_error=False, group="dialog")
     async def action_rules(self) -> None:
         from lorabake_tui.dialogs.tag_rules import RulesBox
 

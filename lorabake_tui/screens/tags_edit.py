@@ -13,10 +13,12 @@ import msgspec
 from textual import work
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.tags import EditParams, StepParams, TagOp, TagReport
+from engine.protocol.tags import EditParams, OwnParams, StepParams, TagOp, TagReport
 from lorabake_tui.i18n import ngettext
 from lorabake_tui.screens.tags_view import TagsView
+from lorabake_tui.store.tagbox import tag_key
 from lorabake_tui.widgets.frame import Frame
+from lorabake_tui.widgets.plain import plain
 
 
 class TagsEdits(TagsView, inherit_bindings=False):
@@ -52,7 +54,13 @@ class TagsEdits(TagsView, inherit_bindings=False):
             if report is not None and op.verb != "write" and (stale := _changed_meanwhile(report)):
                 # A tagger that has just ended, say. They were read again: what was asked for is done to what is there.
                 self.take(msgspec.structs.replace(report, failed=[]))
-                op = msgspec.structs.replace(op, names=stale, where="")
+                count = ngettext(
+                    "{count} caption was changed by another program; it was read again.",
+                    "{count} captions were changed by another program; they were read again.",
+                    len(stale),
+                )
+                self.bench.tell(count.format(count=len(stale)))
+                op = msgspec.structs.replace(op, names=stale)
                 report = await self.in_turn("tags.edit", EditParams(path=path, op=op, diffs=0))
             if report is None:
                 return
@@ -98,6 +106,25 @@ class TagsEdits(TagsView, inherit_bindings=False):
         report = await self.in_turn("tags.redo", StepParams(path=self.bench.opened.path))
         if report is not None:
             self.take(report)
+
+    @work(exit_on_error=False, group="edits")
+    async def action_own(self) -> None:
+        """What is the tagger's becomes a person's; in an image what a tagger saw becomes the tagger's again."""
+        tag, image = self.tag_under_cursor(), self.image if self.focused is self._owned else None
+        if not tag:
+            return
+        known = self._known.get(tag_key(tag))
+        back = image is not None and known is not None and known.provenance == "manual" and known.score is not None
+        where = {"names": [image.name]} if image is not None else {"where": self._where}
+        asked = OwnParams(path=self.bench.opened.path, tags=[tag], source="model" if back else "manual", **where)  # type: ignore[arg-type]
+        report = await self.in_turn("tags.own", asked)
+        if report is None:
+            return
+        words = ngettext("the tagger's on {count} image", "the tagger's on {count} images", report.images)
+        if not back:
+            words = ngettext("yours on {count} image", "yours on {count} images", report.images)
+        self.bench.tell(f"{plain(tag)} · {words.format(count=report.images)}")
+        self.sources_changed()
 
 
 def _changed_meanwhile(report: TagReport) -> list[str]:

@@ -251,14 +251,16 @@ class TagsView(Tagging, inherit_bindings=False):
         except ClientError as failure:
             self.bench.tell_error(failure.info)
             return
-        if self._box.topic == "find":
-            wrong = found.error is not None
-            note = told(found.error)[0] if found.error is not None else _("{count} found").format(count=found.count)
-            self._box.say(note, wrong=wrong)
+        note = told(found.error)[0] if found.error is not None else _("{count} found").format(count=found.count)
+        self.say_found(note, wrong=found.error is not None)
         if found.error is None and where == self._where and found.images == len(self.bench.opened.rows):
             self._fits = found.rows() if where else None
             self._show_images()
             self._ask_table()
+
+    def say_found(self, note: str, *, wrong: bool) -> None:
+        """Say beside the line what a filter found, or what is wrong with it."""
+        self._box.say(note, wrong=wrong)
 
     @on(RowList.Highlighted, "#tag-images")
     def _show_image(self) -> None:
@@ -300,6 +302,12 @@ class TagsView(Tagging, inherit_bindings=False):
         self.query_one("#tags-trains", Frame).set_title(_("What trains"), tokens + over)
         self._known = {tag_key(known.tag): known for known in scores.tags}
         self._owned.restyle()
+
+    def sources_changed(self) -> None:
+        """Show anew whose the tags are."""
+        self._load()
+        if self.image is not None:
+            self._ask_image(self.image)
 
     # -- suggestions ------------------------------------------------------------------------------------------
 

@@ -54,7 +54,9 @@ async def test_the_sheet(app: App, sample_dataset: Path, until: Until, screen_te
         await pilot.press("s")
         assert section._table.tags[rows.shown[0]].tag == "mira"
 
-        await pilot.press("f", *"tag:smile", "enter")
+        await pilot.press("f", *"tag:smi")
+        await until(pilot, lambda: "⇥ smile" in screen_text(pilot.app))
+        await pilot.press("tab", "enter")
         await until(pilot, lambda: len(section.shown) == counts["smile"])
         await until(pilot, lambda: section._table.images == counts["smile"])
         await pilot.press("f", *" (")
@@ -240,6 +242,10 @@ async def test_reviews_of_images(app: App, sample_dataset: Path, until: Until, s
         assert "zz.png" in screen_text(pilot.app).split("  |  ")[0]
         await pilot.press("s", "s", "n")
         await until(pilot, lambda: "1 rejected" in screen_text(pilot.app))
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen.query("#tag-list"))
+        await pilot.press("D")
+        await until(pilot, lambda: "1 rejected" in screen_text(pilot.app))
         assert (sample_dataset / "zz.png").exists()
         await pilot.press("enter")
         await until(pilot, lambda: not (sample_dataset / "zz.png").exists())
@@ -251,6 +257,44 @@ async def test_reviews_of_images(app: App, sample_dataset: Path, until: Until, s
         await pilot.press("V")
         await until(pilot, lambda: f"2 / {before - 1}" in screen_text(pilot.app))
     assert len(list(sample_dataset.glob("*.png"))) == before - 1
+
+
+async def test_the_tags_of_a_selection(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
+    """On all, some or none: what is chosen is one edit. A tagger's tag is kept as one's own."""
+    from engine.dataset.tag_sources import read_sources
+
+    before = _captions(sample_dataset)
+    first, second = sorted(before)[:2]
+    here = {tag for name in (first, second) for tag in before[name]}
+    some = next(tag for tag in sorted(here) if (tag in before[first]) != (tag in before[second]))
+    async with app(dataset=sample_dataset) as pilot:
+        await _opened(pilot, until)
+        await pilot.press("tab", "space", "space", "S")
+        await until(pilot, lambda: "2 marked" in screen_text(pilot.app))
+        box = pilot.app.screen
+        for number, tag in enumerate(box._tags):
+            place = number if tag in ("mira", some) else None
+            if place is not None:
+                box.query_one(RowList).go_to(place)
+                await pilot.press("space")
+        await pilot.press("n", *"brand new", "enter")
+        await until(pilot, lambda: "2 tags come to all · 1 tag leaves all" in screen_text(pilot.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "mira" not in _captions(sample_dataset)[first])
+        now = _captions(sample_dataset)
+        assert all({"brand new", some} <= set(now[name]) and "mira" not in now[name] for name in (first, second))
+        assert {name: tags for name, tags in now.items() if name not in (first, second)} == {
+            name: tags for name, tags in before.items() if name not in (first, second)
+        }
+        await pilot.press("u")
+        await until(pilot, lambda: _captions(sample_dataset) == before)
+        section = pilot.app.screen
+        await pilot.press("tab")
+        await until(pilot, lambda: section.tag_under_cursor() in before[section.image.name.removesuffix(".png")])
+        tag, image = section.tag_under_cursor(), section.image.name
+        await pilot.press("o")
+        await until(pilot, lambda: "yours on 1 image" in screen_text(pilot.app))
+        assert read_sources(sample_dataset).images.get(image, {}).get(tag, "manual") == "manual"
 
 
 async def test_rules(app: App, sample_dataset: Path, until: Until, screen_text: Text) -> None:
