@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -62,7 +63,7 @@ async def _until(pilot: Any, fact: Callable[[], Any], seconds: float = 90.0) -> 
     while not (value := fact()):
         if time.monotonic() > limit:
             raise AssertionError(f"did not become true in {seconds:.0f} s\n{_text(pilot.app)}")
-        await pilot.pause(0.01)
+        await asyncio.sleep(0.02)  # the app runs meanwhile; asking every widget each time would keep it from that
     await pilot.pause()
     return value
 
