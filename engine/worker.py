@@ -139,7 +139,7 @@ def _work(run: RunFolder, journal: JournalWriter, control: Controls) -> int:
     try:
         try:
             job = run.read_job()
-            _check_manifest(run)
+            _check_manifest(run, job, journal)
             _kind(job)(run, job, journal, control)
             if job.kind == "bake":
                 _afterwards(run)
@@ -215,15 +215,25 @@ def _learn(run: RunFolder) -> None:
     learn_from(run, started=process_start(), memory_bytes=peak_memory())
 
 
-def _check_manifest(run: RunFolder) -> None:
+def _check_manifest(run: RunFolder, job: Job, journal: JournalWriter) -> None:
+    """What was frozen is what is trained: other pixels end the bake here, later edits of the folder are told."""
     manifest = run.read_manifest()
     if not manifest:
         return
-    from engine.dataset.manifest import verify
+    from engine.dataset.manifest import edited, verify
+    from engine.dataset.scan import scan
 
     changed = verify(manifest)
     if changed:
         raise EngineError("dataset_changed", count=len(changed), file=changed[0])
+    try:
+        captions, new = edited(manifest, scan(Path(job.dataset)), job.created)
+    except (EngineError, OSError):
+        return
+    for code, names in (("notice_captions_edited", captions), ("notice_images_added", new)):
+        if names:
+            info = describe(code, count=len(names), file=names[0])
+            journal.emit(events.Warning, code=code, message=info.message, hint=info.hint, args=info.args)
 
 
 def _unexpected(run: RunFolder, journal: JournalWriter, error: Exception) -> int:

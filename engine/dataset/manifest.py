@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.dataset.buckets import bucket_sizes
 from engine.dataset.names import locate, printable
 from engine.dataset.plan import BakePlan, Item, assemble, fit_image
-from engine.dataset.scan import ImageFile
+from engine.dataset.scan import Dataset, ImageFile
 from engine.protocol.errors import EngineError
 from engine.protocol.params import BakeParams
 from engine.protocol.records import ManifestEntry, RegUse
@@ -87,6 +87,20 @@ def verify(manifest: Sequence[ManifestEntry]) -> list[str]:
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         intact = list(pool.map(same, manifest))
     return [entry.file for entry, good in zip(manifest, intact, strict=True) if not good]
+
+
+def edited(manifest: Sequence[ManifestEntry], dataset: Dataset, since: float) -> tuple[list[str], list[str]]:
+    """The names of images whose caption is another by now, and of those that came to the folder after `since`."""
+    frozen = {entry.file: entry.caption for entry in manifest if not entry.reg and not entry.flip}
+    captions, new = [], []
+    for image in dataset.images:
+        file = printable(str(image.path))
+        if file in frozen:
+            if frozen[file] != (image.caption or ""):
+                captions.append(image.name)
+        elif image.usable and image.set_repeat != 0 and image.path.stat().st_ctime > since:
+            new.append(image.name)
+    return captions, new
 
 
 def image_path(entry: ManifestEntry) -> Path:

@@ -142,6 +142,14 @@ TRAINING: dict[str, Sentence] = {
         "{count} files of the dataset changed since this bake was submitted (first: {file}).",
         "Start a new bake to train on the new files.",
     ),
+    "notice_captions_edited": Sentence(
+        "Captions edited since this bake was submitted: {count} (first: {file}). It trains the captions of then.",
+        "Start a new bake to train on the new captions.",
+    ),
+    "notice_images_added": Sentence(
+        "Images added since this bake was submitted: {count} (first: {file}). It trains the images of then.",
+        "Start a new bake to train on the new images too.",
+    ),
     "disk_full": Sentence("The disk of {path} is full.", "Free some space, then `lorabake resume {run}`."),
     "disk_full_waits": Sentence(
         "The disk of {path} is full: {needed} MiB are wanted and {free} MiB are free. The bake waits.",
