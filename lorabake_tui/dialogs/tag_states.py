@@ -38,8 +38,10 @@ class StatesBox(Box[TagReport]):
     ) -> None:
         """The images marked, or with `where` all that this filter finds."""
         count = len(images)
-        shown = ngettext("all {count} shown", "all {count} shown", count) if where is not None else _("{count} marked")
-        super().__init__(f"{_('Tags of the selection')} · {shown.format(count=count)}")
+        scope = _("{count} marked")
+        if where is not None:
+            scope = ngettext("all {count} shown", "all {count} shown", count)
+        super().__init__(_("Tags of the selection") + " · " + scope.format(count=count))
         self._path, self._images, self._where, self._call = path, images, where, call
         self._tags: list[str] = []
         self._on: list[int] = []

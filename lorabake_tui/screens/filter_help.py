@@ -77,6 +77,8 @@ class FilterHelp(Section, inherit_bindings=False):
         self.set_filter(text)
         if self._offer is None or text != self._offer.written:
             self._complete(text)
+        else:
+            self._tell_offers()
 
     @work(exit_on_error=False, exclusive=True, group="complete")
     async def _complete(self, text: str) -> None:
