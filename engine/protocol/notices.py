@@ -5,6 +5,7 @@ One row per knob that depends on others; what a dataset has to say of itself is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -22,6 +23,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     reg: bool = False
     prediction: str = ""
 
+
+IMPOSSIBLE = frozenset({"nothing_to_train", "timesteps_empty"})
+"""Sentences about settings that a bake is refused for; every other one is a warning."""
+
+# Those of one word, as `repeat`, are words of English as well.
+_NAME = re.compile(r"\b[a-z][a-z0-9]*_[a-z0-9_]+\b")
 
 Why = Callable[[BakeParams, Setting], str]
 
@@ -132,6 +139,15 @@ def notices_of(params: BakeParams, setting: Setting) -> list[ErrorInfo]:
         + _prodigy(params, setting)
         + _impossible(params, setting)
     )
+
+
+def concerned(info: ErrorInfo) -> list[str]:
+    """The parameters that a sentence of `notices_of` is about; [] where it names none."""
+    name = str(info.args.get("name", ""))
+    if name in fields():
+        return [name]
+    text = f"{info.message} {info.hint}" if info.code in IMPOSSIBLE else info.message
+    return [word for word in dict.fromkeys(_NAME.findall(text)) if word in fields()]
 
 
 def refuse(params: BakeParams, setting: Setting) -> None:

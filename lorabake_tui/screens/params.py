@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from engine.protocol import fields
-from engine.protocol.errors import EngineError
+from engine.protocol.errors import EngineError, ErrorInfo
 from engine.protocol.estimates import Estimate
 from lorabake_tui import i18n, keys
 from lorabake_tui.client import ClientError
@@ -37,6 +37,7 @@ class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self._found: list[str] = []
+        self._concerns: dict[str, list[ErrorInfo]] = {}
         self._asked: tuple[object, ...] = ()
         self._asking = self._outdated = False
 
@@ -46,7 +47,7 @@ class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
                 yield Form()
             with Vertical(id="params-side"):
                 with Frame(id="params-figures", title=_("Estimate")):
-                    yield Page(id="figures")
+                    yield Page(id="figures", focusable=True)
                 with Frame(id="params-help-beside", classes="params-help"):
                     yield Page(id="help-beside")
         with Frame(id="params-help-below", classes="params-help"):
@@ -77,13 +78,18 @@ class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
         return self.query_one(Form)
 
     def _show(self) -> None:
-        draft, catalogue = self.bench.draft, self.bench.catalogue
-        self._form.show(params_text.entries(draft, self.bench.opened.name, catalogue.base, catalogue.preset))
+        draft = self.bench.draft
+        self._show_rows()
         mode = _("pro") if draft.pro else _("basic")
         self.query_one("#params-form", Frame).set_title(_("Bake") + " · " + mode, self._changes())
         self._show_help()
         if self._in_front:
             self._estimate_soon()
+
+    def _show_rows(self) -> None:
+        catalogue, name = self.bench.catalogue, self.bench.opened.name
+        rows = params_text.entries(self.bench.draft, name, catalogue.base, catalogue.preset, self._concerns)
+        self._form.show(rows)
 
     def _changes(self) -> str:
         count = len(self.bench.draft.edits)
@@ -91,7 +97,7 @@ class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
 
     def _show_help(self, problem: str = "") -> None:
         name = self._form.current
-        blocks = params_text.help_of(name, self.bench.draft, problem, self.bench.catalogue.base)
+        blocks = params_text.help_of(name, self.bench.draft, problem, self.bench.catalogue.base, self._concerns)
         for page in self.query(".params-help > Page").results(Page):
             page.show(blocks)
         for frame in self.query(".params-help").results(Frame):
@@ -149,6 +155,12 @@ class ParamsSection(ParamsPick, ParamsWork, inherit_bindings=False):
             return
         self.estimate = found
         page.show(params_text.figures(found))
+        concerns = params_text.concerns_of(found.notices)
+        if concerns != self._concerns:
+            self._concerns = concerns
+            self._show_rows()
+            if not self._form.editing:
+                self._show_help()
         frame.set_title(_("Estimate"), params_text.source_of(found))
 
     # -- changing a value -------------------------------------------------------------------------------------

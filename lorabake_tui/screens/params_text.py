@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.protocol.errors import ErrorInfo
 from engine.protocol.estimates import Estimate
 from engine.protocol.fields import Field, changed, fields
+from engine.protocol.notices import IMPOSSIBLE, concerned
 from engine.protocol.recipes import Recipe, RecipeText
 from engine.protocol.records import ModelRow, PresetRow
 from lorabake_tui import i18n, keys
@@ -34,7 +35,7 @@ TOP: dict[str, tuple[str, str]] = {
         ),
     ),
     "preset": (
-        N_("Preset"),
+        N_("Theme (preset)"),
         N_("Parameters that suit a theme and a base. What you change yourself is kept when you choose another."),
     ),
     "name": (N_("Name"), N_("What the bake and its files are called. Empty: as the folder of the dataset.")),
@@ -44,7 +45,7 @@ TOP: dict[str, tuple[str, str]] = {
 SOURCES = {
     "probe": N_("measured here"),
     "history": N_("from past bakes"),
-    "model": N_("a guess; m measures"),
+    "model": N_("guess; m measures"),
 }
 
 
@@ -58,7 +59,22 @@ def written(value: Any) -> str:
     return str(value)
 
 
-def entries(draft: Draft, dataset: str, base: ModelRow | None, preset: PresetRow | None) -> list[Entry]:
+Concerns = Mapping[str, Sequence[ErrorInfo]]
+"""What is to be said of parameters, by name."""
+
+
+def concerns_of(notices: Iterable[ErrorInfo]) -> dict[str, list[ErrorInfo]]:
+    """The sentences of an estimate by the parameters that they name."""
+    found: dict[str, list[ErrorInfo]] = {}
+    for info in notices:
+        for name in concerned(info):
+            found.setdefault(name, []).append(info)
+    return found
+
+
+def entries(
+    draft: Draft, dataset: str, base: ModelRow | None, preset: PresetRow | None, concerns: Concerns | None = None
+) -> list[Entry]:
     """The rows of the form: what the bake stands on, then its parameters, basic ones or all."""
     rows = [
         Entry("dataset", _(TOP["dataset"][0]), dataset or _("none"), faint=not dataset),
@@ -77,7 +93,7 @@ def entries(draft: Draft, dataset: str, base: ModelRow | None, preset: PresetRow
         elif not group:
             group = " "
             rows.append(Entry("", "", kind="space"))
-        rows.append(_entry(field, draft))
+        rows.append(_entry(field, draft, (concerns or {}).get(field.name, ())))
     if not draft.pro:
         count = draft.pro_edits
         text = ngettext("{count} pro value set (p shows it)", "{count} pro values set (p shows them)", count)
@@ -85,7 +101,7 @@ def entries(draft: Draft, dataset: str, base: ModelRow | None, preset: PresetRow
     return rows
 
 
-def _entry(field: Field, draft: Draft) -> Entry:
+def _entry(field: Field, draft: Draft, concerns: Sequence[ErrorInfo]) -> Entry:
     value = draft.value(field.name)
     applies = not draft.family or draft.family in field.families
     return Entry(
@@ -94,6 +110,8 @@ def _entry(field: Field, draft: Draft) -> Entry:
         written(value) if value != "" else _("empty"),
         _(field.unit),
         changed=field.name in draft.edits,
+        wrong=any(info.code in IMPOSSIBLE for info in concerns),
+        warned=bool(concerns),
         faint=value == "" or not applies,
         kind="long" if field.kind == "str" else "value",
     )
@@ -103,9 +121,18 @@ def _tail(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def help_of(name: str, draft: Draft, problem: str = "", base: ModelRow | None = None) -> list[Block]:
-    """The help of a row: what is wrong with what is being typed, what it means, its range and names."""
+def help_of(
+    name: str,
+    draft: Draft,
+    problem: str = "",
+    base: ModelRow | None = None,
+    concerns: Concerns | None = None,
+) -> list[Block]:
+    """The help of a row: what is wrong with what is being typed or with the rest, what it means, its range, names."""
     blocks: list[Block] = [Text("✗ " + problem, "error")] if problem else []
+    for info in (concerns or {}).get(name, ()):
+        sign, look = _grave(info)
+        blocks.append(Text(sign + " ".join(part for part in i18n.told(info) if part), look))
     if name in TOP:
         blocks.append(Text(_(TOP[name][1])))
         if name == "base" and base is not None:
@@ -174,9 +201,14 @@ def figures(estimate: Estimate) -> list[Block]:
             seconds=duration(last.seconds), estimated=duration(last.estimated_seconds), off=off
         )
         blocks += [Text(""), Text(told, "faint")]
-    for notice in estimate.notices:
-        blocks += notice_text(notice)
+    for notice in sorted(estimate.notices, key=lambda info: info.code not in IMPOSSIBLE):
+        blocks += notice_text(notice, _grave(notice)[1])
     return blocks
+
+
+def _grave(info: ErrorInfo) -> tuple[str, str]:
+    """Sign and look of a sentence about settings: a refusal or a warning."""
+    return ("✗ ", "error") if info.code in IMPOSSIBLE else ("⚠ ", "warn")
 
 
 def _memory(estimate: Estimate) -> str:
@@ -198,7 +230,7 @@ def source_of(estimate: Estimate) -> str:
     if estimate.seconds is None:
         return ""
     source = _(SOURCES.get(estimate.source, ""))
-    return f"± {estimate.error * 100:.0f} % · {source}" if estimate.error and estimate.source != "model" else source
+    return f"± {estimate.error * 100:.0f} % · {source}" if estimate.error else source
 
 
 def recipe(found: Recipe) -> list[Block]:

@@ -25,7 +25,8 @@ UNITS_FROM = 60
 
 
 class Entry(NamedTuple):
-    """A row. `heading` and `note` rows cannot be reached by the cursor; `faint` values are not set by anyone."""
+    """A row. `heading` and `note` rows cannot be reached by the cursor; `faint` values are not set by anyone, what is
+    `warned` of works and may not be meant, what is `wrong` does not work."""
 
     key: str
     label: str
@@ -33,6 +34,7 @@ class Entry(NamedTuple):
     unit: str = ""
     changed: bool = False
     wrong: bool = False
+    warned: bool = False
     faint: bool = False
     kind: Literal["value", "long", "heading", "note", "space"] = "value"
 
@@ -184,9 +186,11 @@ class Form(Container, can_focus=False, inherit_bindings=False):
             return ("", (entry.label, "row--head"))
         if entry.kind in ("note", "space"):
             return ("", (entry.label, "row--dim"))
-        look = "row--error" if entry.wrong else "row--strong" if entry.changed else "row--dim" if entry.faint else ""
+        looks = {"error": entry.wrong, "warn": entry.warned, "strong": entry.changed, "dim": entry.faint}
+        look = next((f"row--{name}" for name, is_so in looks.items() if is_so), "")
+        sign = ("!", look) if entry.wrong or entry.warned else ("•" if entry.changed else "", "row--marked")
         return (
-            ("•" if entry.changed else "", "row--marked"),
+            sign,
             entry.label,
             (entry.value, look),
             (entry.unit, "row--dim"),
