@@ -47,6 +47,7 @@ class ImageReview(Box[int]):
         "image_review.swap",
         "image_review.back",
         "image_review.finish",
+        "image_review.close",
     )
     DEFAULT_CSS = """
     ImageReview {
@@ -146,7 +147,8 @@ class ImageReview(Box[int]):
             left.show(None)
             if self._twins:
                 self.query_one("#image-right", PictureView).show(None)
-            what.update(_("All images were looked at.") + "\n" + _("Enter moves what was rejected to the trash."))
+            looked = _("All images were looked at.") if self._rows else _("No two images are almost the same.")
+            what.update(looked + ("\n" + _("Enter moves what was rejected to the trash.") if rejected else ""))
             return
         row = self._rows[self._place]
         left.show(Item(self._path, row.image.name))
