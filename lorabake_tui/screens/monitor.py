@@ -133,8 +133,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
             sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")
             self._empty.tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _NO_RUN])
             return
-        # What was chosen may be a name or the beginning of an identifier.
-        row = next((row for row in store.runs if row.id.startswith(run) or row.name == run), current)
+        row = store.meant(run) or current
         if row is None:
             return
         if row.id != self.run_shown:

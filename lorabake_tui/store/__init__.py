@@ -99,6 +99,15 @@ class Store:
         """The row of a run, None when the list does not have it."""
         return next((row for row in self.runs if row.id == run), None)
 
+    def meant(self, run: str) -> RunRow | None:
+        """The row a person means by an identifier, a name, or the beginning of an identifier, in this order."""
+        ways: tuple[Callable[[RunRow], bool], ...] = (
+            lambda row: row.id == run,
+            lambda row: row.name == run,
+            lambda row: row.id.startswith(run),
+        )
+        return next((row for way in ways for row in self.runs if way(row)), None)
+
     def queue(self) -> list[RunRow]:
         """Live runs first, then waiting jobs by position, then the others, newest first."""
         live = sorted((row for row in self.runs if row.state in LIVE_STATES), key=lambda row: row.created)

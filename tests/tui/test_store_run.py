@@ -28,6 +28,7 @@ from engine.protocol.events import (
 )
 from engine.protocol.journal import JournalReader, JournalWriter
 from engine.protocol.messages import Batch
+from engine.protocol.records import RunRow
 from lorabake_tui.store import RunFold, RunView, Store
 
 PLAN = Plan(images=12, image_views=120, epochs=5, steps=60, steps_per_epoch=12, previews_per_epoch=4)
@@ -278,3 +279,12 @@ def test_batches_of_a_run_nobody_opened_are_ignored(tape: Tape) -> None:
     store.push(Batch(run="r1", events=[], live=True))
     assert not store.replaying
     assert comparable(store.view("r1")) == comparable(tape.view())
+
+
+def test_a_run_whose_name_begins_like_anothers_is_still_found() -> None:
+    store = Store()
+    names = ("mira-night", "mira", "lena")
+    store.set_runs(RunRow(id=f"1122-{name}", name=name, kind="bake", state="held", dir="") for name in names)
+    found = {word: row.name for word in ("1122-mira", "mira", "1122-l", "lena") if (row := store.meant(word))}
+    assert found == {"1122-mira": "mira", "mira": "mira", "1122-l": "lena", "lena": "lena"}
+    assert store.meant("nobody") is None
