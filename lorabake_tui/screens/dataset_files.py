@@ -153,7 +153,7 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
     def _tell_made(self, report: ChangeReport) -> None:
         one, many = N_("{count} new file; u takes it back."), N_("{count} new files; u takes them back.")
         self.bench.tell(text.counted_words(one, many, len(report.made)))
-        self._tell_failed([*report.failed, *report.notices])
+        self._tell_failed(report.failed, report.notices)
         self.changed(len(report.made))
         self.bench.reload_dataset()
 

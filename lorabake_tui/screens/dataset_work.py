@@ -6,6 +6,7 @@ What is asked of the engine is asked here; the sheets that ask a person are `dia
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -273,11 +274,12 @@ class DatasetWork(DatasetBrowse, inherit_bindings=False):
         self.changed(report.count)
         self.bench.reload_dataset()
 
-    def _tell_failed(self, failed: list[Finding]) -> None:
-        if failed:
+    def _tell_failed(self, failed: list[Finding], notices: Sequence[Finding] = ()) -> None:
+        if failed or notices:
             from lorabake_tui.dialogs.report import ReportBox
 
-            self.app.push_screen(ReportBox(_("What could not be done"), text.told_of(failed)))
+            title = _("What could not be done") if failed else _("Worth knowing")
+            self.app.push_screen(ReportBox(title, text.told_of([*failed, *notices])))
 
     # -- adding, removing, undo -------------------------------------------------------------------------------
 

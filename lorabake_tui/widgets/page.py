@@ -128,6 +128,10 @@ class Page(ScrollView, can_focus=False, inherit_bindings=False):
         number = y + self.scroll_offset.y
         base = self.rich_style
         runs = self._lines[number] if number < len(self._lines) else []
+        if self._clipped and y == self.size.height - 1 and number + 1 < len(self._lines):
+            text, look = runs[-1] if runs else ("", "")
+            room = width - sum(cell_len(before) for before, _look in runs[:-1])
+            runs = [*runs[:-1], (clip(text.rstrip() + "…", room), look)]
         styles = [self.get_component_rich_style(f"page--{look}") if look else base for _text, look in runs]
         segments = [Segment(text, style) for (text, _look), style in zip(runs, styles, strict=True)]
         return Strip(segments).adjust_cell_length(width, base)
