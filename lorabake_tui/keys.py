@@ -11,7 +11,7 @@ from textual.binding import Binding
 from lorabake_tui.action import Action, key_label, key_labels
 from lorabake_tui.i18n import N_
 from lorabake_tui.keys_dataset import DATASET, FINDINGS, PLAN, REVIEW, SETTINGS
-from lorabake_tui.keys_results import COMPARE, PUBLISHING, RESULTS, TESTS
+from lorabake_tui.keys_results import COMPARE, RESULTS, TESTS
 from lorabake_tui.keys_tags import IMAGE_REVIEW, RULES, STATES, TAG_REVIEW, TAGS, TRAITS
 
 __all__ = ["SECTIONS", "TABLE", "Action", "bindings", "find", "key_label", "key_labels"]
@@ -192,7 +192,6 @@ TABLE: dict[str, tuple[Action, ...]] = {
     "results": RESULTS,
     "tests": TESTS,
     "compare": COMPARE,
-    "publishing": PUBLISHING,
 }
 """Owner → its actions. A key is unique within a section together with `app` and `list`."""
 

@@ -54,8 +54,8 @@ TESTS: tuple[Action, ...] = (
     Action(
         "tests.pause",
         "p",
-        N_("Pause bake"),
-        N_("Pause the bake that is in the way and draw; again: let it go on."),
+        N_("Pause/go on"),
+        N_("Pause the bake that is in the way and draw; let a paused one go on."),
         palette=False,
     ),
     Action("tests.stop", "s", N_("Stop"), N_("Stop drawing, or take a test back that waits."), palette=False),
@@ -68,8 +68,4 @@ COMPARE: tuple[Action, ...] = (
     Action("compare.more", "space,pagedown", N_("More"), N_("Show more of the differences."), palette=False),
     Action("compare.pictures", "o,enter", N_("Pictures"), N_("Look at the previews full-screen."), palette=False),
     Action("compare.close", "escape,q", N_("Back"), N_("Go back to the results."), palette=False),
-)
-
-PUBLISHING: tuple[Action, ...] = (
-    Action("publishing.folders", "tab", N_("Folders"), N_("Choose the folder from those there are."), palette=False),
 )

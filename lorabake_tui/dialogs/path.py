@@ -12,6 +12,7 @@ from textual.worker import get_current_worker
 
 from lorabake_tui.dialogs.box import Box
 from lorabake_tui.i18n import _
+from lorabake_tui.widgets.meter import shortened
 from lorabake_tui.widgets.plain import plain
 from lorabake_tui.widgets.rows import Column, RowList
 
@@ -63,7 +64,10 @@ class PathPrompt(Box[str]):
         if not self.is_mounted:
             return
         rows = self.query_one(RowList)
-        rows.show(range(len(found)), lambda row: (self._folders[row],))
+        # Of a long path the end tells most.
+        room = max(20, rows.size.width - 5)
+        told = [shortened(path.rstrip("/"), room) + "/" * path.endswith("/") for path in found]
+        rows.show(range(len(found)), lambda row: (told[row],))
         rows.action_first()
 
     @on(Input.Submitted)

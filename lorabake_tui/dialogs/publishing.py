@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual import work
 
 from engine.protocol.publishing import Published, PublishParams
-from lorabake_tui import keys
 from lorabake_tui.dialogs.path import PathPrompt
 from lorabake_tui.dialogs.settings import ANYTHING, Setting, Settings, yes_no
 from lorabake_tui.i18n import _, ngettext, told
@@ -16,15 +15,14 @@ _PLACES = ("folder", "a1111", "comfyui", "bundle", "hf")
 class PublishSheet(Settings):
     """Returns the answers; `kept` is how the sheet was left."""
 
-    BINDINGS = [*keys.bindings("dialog"), *keys.bindings("settings"), *keys.bindings("publishing")]
-    HINTS = ("dialog.accept", "settings.next", "publishing.folders", "dialog.cancel")
+    HINTS = ("dialog.accept", "settings.next", "dialog.complete", "dialog.cancel")
 
     def __init__(self, epoch: int, kept: dict[str, str]) -> None:
         title = _("Publish") + " · " + _("epoch {epoch}").format(epoch=epoch)
         super().__init__(title, _rows(kept), _note)
 
     @work(exit_on_error=False, group="folders")
-    async def action_folders(self) -> None:
+    async def action_complete(self) -> None:
         """Choose the folder from those there are."""
         if self._values["kind"] == "hf":
             return

@@ -61,6 +61,8 @@ class WaitingTests(Screen[None], inherit_bindings=False):
         names = ["tests.pictures", "tests.again", "tests.command"]
         if test is not None and test.state in GOING:
             names = [*(["tests.now", *self._pausable(ahead)] if ahead is not None else []), "tests.stop"]
+        elif any(row.state == "paused" for row in self.bench.store.runs):
+            names.append("tests.pause")
         actions = [keys.find(name) for name in names]
         self.query_one(HintLine).tell(hints_of([*actions, keys.find("tests.close")]))
         if not self.query_one(Empty).display:

@@ -8,6 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.protocol.drawing import DrawParams
+from engine.protocol.messages import ControlParams
+from lorabake_tui.dialogs.path import PathPrompt
+from lorabake_tui.dialogs.publishing import PublishSheet
 from lorabake_tui.widgets.contact import ContactSheet
 from lorabake_tui.widgets.picture import FullPicture
 from tests.tui.fake_runs import fake, steady
@@ -100,14 +104,20 @@ async def test_runs_are_walked(app: Any, until: Any, screen_text: Any, baked: Pa
 async def test_an_epoch_is_published_by_the_keys_on_screen(
     app: Any, until: Any, screen_text: Any, baked: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
+    out = tmp_path / "a folder of loras"
+    out.mkdir()
     async with app(section="results", size=(80, 24)) as pilot:
         await until(pilot, lambda: painted(pilot))
         await pilot.press("j", "j", "p")
         await until(pilot, lambda: "Publish · epoch 2" in screen_text(pilot.app))
-        await pilot.press("down", *str(out), "down", *["backspace"] * 4, *"lena", "enter")
+        # A folder is typed in part and completed.
+        await pilot.press("down", *f"{tmp_path}/a fo", "tab")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PathPrompt) and "of loras/" in screen_text(pilot.app))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PublishSheet))
+        await pilot.press("down", *["backspace"] * 4, *"lena", "enter")
         await until(pilot, lambda: "1 file to" in screen_text(pilot.app))
-        assert not out.exists()
+        assert not list(out.iterdir())
         await pilot.press("y")
         await until(pilot, (out / "lena.safetensors").exists)
         await until(pilot, lambda: "↑epoch 2" in screen_text(pilot.app))
@@ -124,6 +134,41 @@ async def test_a_run_is_baked_again_with_a_changed_rate(app: Any, until: Any, sc
         await pilot.press("slash", *"unet", "enter", "e", *["backspace"] * 8, *"0.001", "enter")
         await until(pilot, lambda: bench.draft.value("unet_lr") == 0.001)
         assert bench.draft.submit("x").parent == run
+
+
+async def test_a_recipe_file_is_baked_by(app: Any, until: Any, screen_text: Any, baked: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[recipe]\nname = "lena"\nbase = "nobody.safetensors"\n[params]\nepochs = 7\nunet_lr = 2e-5\n')
+    async with app(section="results", size=(80, 24)) as pilot:
+        await until(pilot, lambda: painted(pilot))
+        bench = pilot.app
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(bench.screen, PathPrompt))
+        bench.screen.query_one("Input").value = str(recipe)
+        await pilot.press("enter")
+        await until(pilot, lambda: bench.current_mode == "params" and "nobody.safetensors" in screen_text(bench))
+        draft = bench.draft
+        assert (draft.name, draft.base, draft.parent) == ("lena", "demo", "")
+        assert (draft.value("epochs"), draft.value("unet_lr")) == (7, 2e-5)
+
+
+async def test_a_test_that_waits_says_for_whom_and_is_taken_back(
+    app: Any, until: Any, screen_text: Any, baked: Path, mira: Path, rate: Any
+) -> None:
+    rate(20)
+    async with app(section="results", size=(80, 24)) as pilot:
+        await until(pilot, lambda: painted(pilot))
+        engine, store = pilot.app.engine, pilot.app.store
+        bake = await engine.call("runs.submit", fake(mira, "second", epochs=900))
+        await until(pilot, lambda: (row := store.row(bake.id)) and row.state == "running")
+        drawn = await engine.call("draw.submit", DrawParams(base="demo", prompt="nekomizu"))
+        await pilot.press("T")
+        await until(pilot, lambda: "second has the device" in screen_text(pilot.app))
+        assert "b Draw now  p Pause" in screen_text(pilot.app)
+        await pilot.press("s")
+        await until(pilot, lambda: f"The test {drawn.id} was stopped." in screen_text(pilot.app))
+        await engine.call("runs.control", ControlParams(run=bake.id, action="stop_now"))
+        await until(pilot, lambda: (row := store.row(bake.id)) and row.state == "stopped")
 
 
 async def test_tests_are_looked_at_and_their_command_is_copied(
@@ -200,3 +245,12 @@ async def test_parameters_tell_their_origin_and_pruning_asks_first(
         await pilot.press("y")
         await until(pilot, lambda: files() == ["mira-e03.safetensors"])
         await until(pilot, lambda: "trash" in screen_text(pilot.app))
+        # Emptying it for good wants a yes; Enter is none.
+        await pilot.press("D")
+        await until(pilot, lambda: "Empty it for good?" in screen_text(pilot.app))
+        bins = lambda: list((Path(screen._row.dir).parents[1] / "trash").iterdir())  # noqa: E731
+        await pilot.press("enter")
+        assert bins()
+        await pilot.press("y")
+        await until(pilot, lambda: not bins())
+        await until(pilot, lambda: "The trash is empty" in screen_text(pilot.app))
