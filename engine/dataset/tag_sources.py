@@ -58,6 +58,8 @@ def note(dataset: Path, op: TagOp, after: Mapping[str, str | None], before: Mapp
         old = before.get(name) or ""
         if given is not None and not any(tag in old for tag in given):
             brought = {tag for tag in given if tag in (caption or "")}
+        elif given is not None:  # who writes a tag that a tagger wrote before means it
+            brought = given & _tags(caption)
         else:
             brought = _tags(caption) - _tags(old)
         for tag in brought:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -143,8 +141,7 @@ def test_a_killed_job_goes_on_where_it_was(home: Home, tmp_path: Path, monkeypat
     until(lambda: any(event.done for event in progress()), "the first images are tagged")
     send(run.control, "pause")
     home.reaches(run, "paused")
-    for pid in home.processes("worker"):
-        os.kill(pid, signal.SIGKILL)
+    until(lambda: home.kill("worker"), "the worker, which begins anew to wait without a model, is killed")
     assert home.reaches(run, "failed").resumable
     assert not list(folder.glob("*.txt"))
     scored = len(list(Scores(folder, "demo").scored()))
