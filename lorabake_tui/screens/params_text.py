@@ -147,14 +147,25 @@ def help_of(
     blocks.append(Text(_(field.help)))
     if draft.family and draft.family not in field.families:
         blocks.append(Text(_("It has no effect on this base."), "warn"))
-    allowed = _("yes, no") if field.kind == "bool" else field.allowed
-    facts = [_("Allowed: {allowed}.").format(allowed=allowed)]
+    facts = [_("Allowed: {allowed}.").format(allowed=_allowed(field))]
     if name in draft.edits:
         reference = written(getattr(draft.reference, name)) or _("empty")
         facts.append(_("The preset says {value}.").format(value=reference))
     if field.kohya != name:
         facts.append(_("kohya: {name}.").format(name=field.kohya))
     return [*blocks, Text(" ".join(facts), "faint")]
+
+
+def _allowed(field: Field) -> str:
+    """The legal values in the current language."""
+    if field.kind == "bool":
+        return _("yes, no")
+    if field.kind == "str":
+        return _("text of at most {count} characters").format(count=field.max_length)
+    if not field.multiple_of:
+        return field.allowed
+    span = field.allowed.partition(", ")[0]
+    return _("{span}, multiples of {count}").format(span=span, count=field.multiple_of)
 
 
 def title_of(name: str) -> str:

@@ -17,8 +17,11 @@ _HIDDEN = re.compile(
 )
 _CONTROLS = {**_C0, **_C1}
 _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60"
-# A wide character with the punctuation that must not begin a line, a word, or a stretch of spaces.
-_PIECES = re.compile(rf"[{_WIDE}][，。；：、！？）》」”]*|[^\s{_WIDE}]+|\s+")
+_OPENING, _CLOSING = "（《「“", "，。；：、！？）》」”"
+# A word or a wide character with the punctuation that must not be parted from it, or a stretch of spaces.
+_PIECES = re.compile(
+    rf"[{_OPENING}]+[^\s{_WIDE}]+[{_CLOSING}]*|[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|[^\s{_WIDE}]+[{_CLOSING}]*|\s+"
+)
 
 
 def plain(text: str) -> str:

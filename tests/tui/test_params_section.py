@@ -13,12 +13,14 @@ from textual.widgets import Input
 
 from engine.protocol.errors import EngineError, describe
 from engine.protocol.estimates import Estimate
+from engine.protocol.fields import build as fields_build
 from engine.protocol.fields import fields
+from engine.protocol.notices import Setting, notices_of
 from engine.protocol.params import BakeParams
 from lorabake_tui.client import ClientError
 from lorabake_tui.draft import Draft
 from lorabake_tui.screens.params_find import find
-from lorabake_tui.screens.params_text import TOP, entries, figures, help_of, written
+from lorabake_tui.screens.params_text import TOP, concerns_of, entries, figures, help_of, written
 from lorabake_tui.widgets.form import Form
 from lorabake_tui.widgets.page import Text as Words
 
@@ -298,6 +300,23 @@ async def test_own_presets_recipes_the_editor_and_rates(
         await until(pilot, lambda: "You changed, from the preset" in screen_text(pilot.app))
         await pilot.press("escape")
 
+        out = tmp_path / "out.toml"
+        for _time in range(2):  # the second time it is there already, and asked about
+            await pilot.press("W")
+            await until(pilot, lambda: pilot.app.screen.query(Input))
+            pilot.app.screen.query_one(Input).value = str(out)
+            await pilot.press("enter")
+            await until(
+                pilot, lambda: "Written for" in screen_text(pilot.app) or "Write over it" in screen_text(pilot.app)
+            )
+            if "Write over it" in screen_text(pilot.app):
+                await pilot.press("y")
+                await until(pilot, lambda: "Written for" in screen_text(pilot.app))
+            assert "network_dim = 24" in out.read_text()
+            out.write_text("# an older one\n")
+            await pilot.press("escape")
+            await until(pilot, lambda: not pilot.app.screen.is_modal)
+
         def edited(_app: Any, text: str, *, suffix: str) -> str:
             assert "network_dim = 24" in text
             return text.replace("network_dim = 24", "network_dim = 20").replace("epochs = 7\n", "\n")
@@ -326,6 +345,48 @@ async def test_own_presets_recipes_the_editor_and_rates(
         catalogue.suit()
         assert draft.preset == "style.sdxl"
         assert any("faipl-1.0-sd" in str(block) for block in help_of("base", draft, "", catalogue.base))
+
+
+async def test_mounted_ahead_it_is_the_same_section(
+    app: App, sample_dataset: Path, until: Until, screen_text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app(section="dataset", dataset=sample_dataset) as pilot:
+        asked: list[str] = []
+        call = pilot.app.engine.call
+
+        async def heard(method: str, params: Any = None) -> Any:
+            asked.append(method)
+            return await call(method, params)
+
+        monkeypatch.setattr(pilot.app.engine, "call", heard)
+        await pilot.app.ahead.open()
+        assert pilot.app.is_open("params")
+        assert pilot.app.current_mode == "dataset"
+        pilot.app.changed.publish(None)
+        await pilot.pause()
+        assert "estimate" not in asked, "nobody looks at the figures yet"
+        await pilot.press("3")
+        await until(pilot, lambda: re.search(r"Image views +\d", screen_text(pilot.app)))
+        assert _form(pilot).rows.has_focus
+        await pilot.press("j")
+        assert _form(pilot).current == "reg"
+
+
+def test_a_sentence_stands_at_the_fields_it_is_about() -> None:
+    draft = Draft()
+    for name, value in {"min_timestep": 999, "max_timestep": 900, "noise_offset": 0.3}.items():
+        draft.set(name, value)
+    draft.pro = True
+    notices = notices_of(fields_build(draft.values()), Setting(family="sd15"))
+    concerns = concerns_of(notices)
+    rows = {entry.key: entry for entry in entries(draft, "x", None, None, concerns)}
+    assert {name for name, row in rows.items() if row.wrong} == {"min_timestep", "max_timestep"}
+    assert {name for name, row in rows.items() if row.warned} == set(concerns) == {*draft.edits}
+    assert any(
+        "✗" in block.text for block in help_of("max_timestep", draft, concerns=concerns) if isinstance(block, Words)
+    )
+    told = [block.text for block in figures(Estimate(images=1, notices=notices)) if isinstance(block, Words)]
+    assert next(text for text in told if text)[0] == "✗", "what refuses the bake comes first"
 
 
 def test_what_does_not_fit_is_told_with_what_would() -> None:
