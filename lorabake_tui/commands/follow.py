@@ -134,6 +134,11 @@ class Follower:
         self._at_finish = isinstance(newest, Finished)
         if self._lines is not None and newest is not None:
             self._lines.event(newest, self._fold)
+        self._settle()
+
+    def _settle(self) -> None:
+        if isinstance(self._lines, Panel):
+            self._lines.settle(self._fold)
 
     def _take_batch(self, batch: Batch) -> None:
         for raw in batch.events:
@@ -151,6 +156,7 @@ class Follower:
             self._ended = self._caught_up and self._at_finish
         if self._json:
             sys.stdout.buffer.flush()
+        self._settle()
         self._caught_up = self._caught_up or batch.live
 
     def _take_rows(self, rows: list[RunRow]) -> None:

@@ -16,12 +16,13 @@ from lorabake_tui.i18n import _, told
 from lorabake_tui.store.run import RunFold, RunView
 from lorabake_tui.store.series import downsample
 from lorabake_tui.widgets import states
+from lorabake_tui.widgets.acks import ack_text
 from lorabake_tui.widgets.plain import clip, plain
 
 ROWS = 10
 LEAST_ROWS, LEAST_COLUMNS = 13, 40
 _CURVE_ROWS = 5
-_REDRAW_SECONDS = 0.5
+_REDRAW_SECONDS = 0.4
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
@@ -39,11 +40,18 @@ class Panel:
         self._drawn = 0.0
         self._shown = 0
         self._news = ""
+        self._fresh = False
 
-    def event(self, event: Event, fold: RunFold) -> None:
-        """Show what changed; news stay in the last line until there are others."""
-        self._news = _news(event) or self._news
-        if time.monotonic() - self._drawn > _REDRAW_SECONDS:
+    def event(self, event: Event, _fold: RunFold) -> None:
+        """Take one of several events that came; news stay in the last line until there are others."""
+        news = _news(event)
+        self._fresh = self._fresh or bool(news)
+        self._news = news or self._news
+
+    def settle(self, fold: RunFold) -> None:
+        """Show what the events came to: news at once, steps now and then."""
+        if self._fresh or time.monotonic() - self._drawn > _REDRAW_SECONDS:
+            self._fresh = False
             self._draw(fold.view())
 
     def say(self, line: str) -> None:
@@ -154,6 +162,6 @@ def _news(event: Event) -> str:
         case Validation() if event.loss is not None:
             return _("validation {loss}").format(loss=f"{event.loss:.4f}")
         case Ack():
-            return f"{event.action}: {event.state}"
+            return ack_text(event)
         case _:
             return ""

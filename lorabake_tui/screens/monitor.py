@@ -220,8 +220,8 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
         ticks = [epoch / plan.epochs for epoch in range(1, plan.epochs)] if plan.epochs else []
         tone = {"done": "good", "failed": "error", "stopped": "warn", "paused": "warn"}.get(state, "done")
         self._meter.tell(view.fraction, ticks, tone)
-        if self._asked is not None and view.ack is not None and view.seq > self._asked[1]:
-            self._asked = None if view.ack.action == self._asked[0] else self._asked
+        if self._asked is not None and text.answered(view, *self._asked):
+            self._asked = None
         asked = self._asked[0] if self._asked is not None else ""
         told = text.notice(state, row, view, asked, now)
         if truth := self._outcomes.sentence(row):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from engine.protocol.errors import ErrorInfo
@@ -22,51 +23,15 @@ from engine.protocol.events import (
 )
 from engine.protocol.records import DeviceSample, RunRow
 from lorabake_tui import keys
-from lorabake_tui.i18n import N_, _, ngettext, told
+from lorabake_tui.i18n import _, ngettext, told
 from lorabake_tui.store import LogLine, RunView
 from lorabake_tui.widgets import states
+from lorabake_tui.widgets.acks import ASKED, ack_text
 from lorabake_tui.widgets.log import Entry
 from lorabake_tui.widgets.meter import Fact
 from lorabake_tui.widgets.picture import Item
 from lorabake_tui.widgets.units import clock, duration, learning_rate, loss, memory, rate, size
 
-ASKED = {
-    "stop": N_("stop asked …"),
-    "stop_now": N_("stop at once asked …"),
-    "pause": N_("pause asked …"),
-    "resume": N_("resume asked …"),
-    "save_now": N_("save asked …"),
-    "preview_now": N_("previews asked …"),
-    "set": N_("change asked …"),
-}
-ACCEPTED = {
-    "stop": N_("stop accepted: finishing the step, then saving …"),
-    "stop_now": N_("stop accepted: ending without saving …"),
-    "pause": N_("pause accepted: finishing the step, then saving …"),
-    "resume": N_("going on …"),
-    "save_now": N_("save accepted: finishing the step …"),
-    "preview_now": N_("previews accepted: finishing the step …"),
-    "set": N_("change accepted: finishing the step …"),
-}
-DONE = {
-    "stop": N_("stopped and saved"),
-    "stop_now": N_("stopped"),
-    "pause": N_("paused: the state is saved, its memory is free"),
-    "resume": N_("resumed"),
-    "save_now": N_("state saved"),
-    "preview_now": N_("previews drawn"),
-    "set": N_("changed, and saved with the state"),
-}
-IGNORED = {
-    "stop": N_("nothing to stop"),
-    "stop_now": N_("nothing to stop"),
-    "pause": N_("it is paused already"),
-    "resume": N_("it was not paused"),
-    "save_now": N_("nothing to save now"),
-    "preview_now": N_("no previews can be drawn now"),
-    "set": N_("that cannot be changed any more"),
-}
-_ACKS = {"accepted": ACCEPTED, "done": DONE, "ignored": IGNORED}
 _ACK_SECONDS = 8.0
 
 
@@ -227,9 +192,10 @@ def _key(action: str) -> str:
     return keys.find(action).key
 
 
-def ack_text(ack: Ack) -> str:
-    """An acknowledgement in words."""
-    return _(_ACKS[ack.state].get(ack.action, ack.action))
+def answered(view: RunView, action: str, seq: int) -> bool:
+    """Whether a request made after event `seq` was acknowledged, be it by a process that another has followed since."""
+    newer = takewhile(lambda line: line.event.seq > seq, reversed(view.log))
+    return any(isinstance(line.event, Ack) and line.event.action == action for line in newer)
 
 
 def entries(lines: Iterable[LogLine]) -> list[Entry]:
@@ -239,7 +205,7 @@ def entries(lines: Iterable[LogLine]) -> list[Entry]:
 
 def _repeated(event: Event) -> bool:
     if isinstance(event, Phase):
-        return event.name in ("train", "preview", "save")
+        return event.name in ("train", "preview", "save", "validate")
     return isinstance(event, Checkpoint) and event.kind == "state"
 
 

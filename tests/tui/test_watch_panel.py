@@ -1,13 +1,15 @@
 """What `lorabake watch` draws in ten lines, and what reaches the terminal besides: title, bell, notification."""
 
+import pytest
 from rich.cells import cell_len
 
-from engine.protocol.events import Phase, Plan, Step
+from engine.protocol.events import Ack, Event, Paused, Phase, Plan, Step
 from engine.protocol.records import RunRow
 from engine.protocol.telling import TellSettings
 from lorabake_tui import outside
-from lorabake_tui.commands.panel import ROWS, panel
+from lorabake_tui.commands.panel import ROWS, Panel, panel
 from lorabake_tui.screens.monitor_curves import Curves
+from lorabake_tui.screens.monitor_text import answered
 from lorabake_tui.store import RunFold
 
 
@@ -54,6 +56,38 @@ def test_before_the_first_step_nothing_is_made_up() -> None:
     lines = panel(RunFold("r").view(), "mira", "", 79, 1e9)
     assert len(lines) == ROWS
     assert not any("loss" in line for line in lines)
+
+
+def test_what_happened_is_drawn_at_once_and_steps_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    fold, shown = folded(), Panel("mira")
+
+    def told(*events: Event) -> str:
+        for event in events:
+            fold.add(event)
+            shown.event(event, fold)
+        shown.settle(fold)
+        return capsys.readouterr().out
+
+    assert "running" in told()
+    step = Step(run="r", seq=122, boot="b", t=1e9, step=121, epoch=3, loss=0.1)
+    assert told(step) == "", "it was drawn a moment ago"
+    paused = Paused(run="r", seq=123, boot="b", t=1e9, step=121)
+    done = Ack(run="r", seq=124, boot="b", t=1e9, re="x", action="pause", state="done")
+    drawn = told(paused, done)
+    assert "paused  mira" in drawn.replace("‖ ", "")
+    assert "step 121/200" in drawn
+    assert "its memory is free" in drawn
+
+
+def test_a_request_is_answered_though_another_process_has_taken_over() -> None:
+    fold = folded(3)
+    asked = fold.view().seq
+    assert not answered(fold.view(), "resume", asked)
+    fold.add(Ack(run="r", seq=5, boot="b", t=1e9, re="x", action="resume", state="done"))
+    fold.add(Phase(run="r", seq=6, boot="c", t=1e9, name="prepare"))
+    assert fold.view().ack is None
+    assert answered(fold.view(), "resume", asked)
+    assert not answered(fold.view(), "pause", asked)
 
 
 def test_reading_the_curve_step_by_step() -> None:
