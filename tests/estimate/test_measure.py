@@ -19,6 +19,7 @@ from engine.protocol.estimates import Outcome
 from engine.protocol.messages import EstimateParams
 from engine.protocol.params import BakeParams
 from engine.protocol.records import Forecast, Job
+from engine.publish.results import results
 from engine.runs.folder import RunFolder
 from tests.dataset import make
 
@@ -109,6 +110,7 @@ def test_the_truth_is_kept_beside_the_estimate(run: RunFolder) -> None:
     whole_bake(journal)
     learn_from(run, started=1000.0, memory_bytes=5)
     found = outcome_of(run)
+    assert results(run).outcome == found
     assert found is not None
     assert (found.estimated_seconds, found.estimated_memory, found.memory_bytes) == (60.0, 9, 5)
     assert found.seconds == pytest.approx(journal.t - 1000.0)
