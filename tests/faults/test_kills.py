@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from engine.protocol import events
 from engine.runs import launch, queue
 from engine.runs.folder import RunFolder, run_folder
-from tests.engine_processes import Home, Host, assert_whole, journal, slower, until
+from tests.engine_processes import ROOT, Home, Host, assert_whole, journal, slower, until
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,30 @@ def test_closing_the_terminal_ends_the_host_and_not_the_bake(home: Home) -> None
     until(lambda: len(steps(run)) > here + 20, "it goes on")
     (worker,) = home.processes("worker")
     assert os.getsid(worker) == worker
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_ending_tmux_ends_what_was_shown_in_it_and_not_the_bake(home: Home, tmp_path: Path) -> None:
+    """Whoever asked for the bake is a child of the tmux server, and so is the one it was asked of."""
+    script = tmp_path / "viewer.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        'host = subprocess.Popen([sys.executable, "-m", "engine", "host"], stdin=subprocess.PIPE)\n'
+        'asked = b\'{"type":"request","id":1,"method":"runs.submit","params":{"dataset":"","kind":"fake"}}\\n\'\n'
+        "host.stdin.write(asked), host.stdin.flush()\n"
+        "host.wait()\n"
+    )
+    tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
+    words = [*tmux, "new-session", "-d", "-x", "80", "-y", "24", f"{sys.executable} {script}"]
+    subprocess.run(words, env=home.env, cwd=ROOT, check=True)
+    until(lambda: home.rows(), "the job is there")
+    run = run_folder(home.rows()[0].id)
+    training(run)
+    assert home.processes("host")
+    subprocess.run([*tmux, "kill-server"], check=True)
+    until(lambda: not home.processes("host"), "what was shown in it is gone")
+    here = len(steps(run))
+    until(lambda: len(steps(run)) > here + 20, "it goes on")
 
 
 def test_a_killed_worker_is_told_and_resumes_where_it_saved(home: Home, host: Host) -> None:

@@ -48,6 +48,20 @@ def test_a_machine_that_kills_what_a_user_left_is_warned_of(
         assert ("enable-linger" in found.hint) == (state == "warn")
 
 
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [({"TMUX": "/tmp/s,1,0"}, "tmux"), ({"STY": "1.pts"}, "tmux"), ({"SSH_CONNECTION": "a"}, "ssh"), ({}, "local")],
+)
+def test_it_tells_what_a_lost_connection_ends_here(
+    place: dict[str, str], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TMUX", "STY", "SSH_CONNECTION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    assert word in doctor._session().text
+
+
 def test_without_a_driver_there_are_no_gpus_and_nothing_is_made_up(home: Home) -> None:
     telemetry = Telemetry()
     sample = telemetry.sample()
