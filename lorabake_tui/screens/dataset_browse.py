@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 
 from engine.protocol.datasets import PicturesParams
 from engine.protocol.found import Found
@@ -34,6 +35,9 @@ from lorabake_tui.widgets.rows import Cell, RowList
 from lorabake_tui.widgets.tagline import TagLine
 from lorabake_tui.widgets.thumbs import Thumbs
 
+MEANWHILE_SECONDS = 0.1
+"""While images are still being read, what stands beside the list follows the cursor this late."""
+
 
 class DatasetBrowse(Section, inherit_bindings=False):
     """The half of the Dataset section that looks."""
@@ -49,6 +53,7 @@ class DatasetBrowse(Section, inherit_bindings=False):
         self._visual: tuple[int, frozenset[int]] | None = None
         self._grid = False
         self._doing = ""
+        self._later: Timer | None = None
 
     def body(self) -> ComposeResult:
         self._source = PictureSource(self.bench.engine.call)
@@ -187,6 +192,14 @@ class DatasetBrowse(Section, inherit_bindings=False):
         if self._visual is not None:
             self._extend_visual()
         self.query_one(Thumbs).follow()
+        if self._opened.complete:
+            self._show_current()
+        elif self._later is None:
+            # Beside a folder that is being read a key that is held shall not wait for four panes.
+            self._later = self.set_timer(MEANWHILE_SECONDS, self._show_later)
+
+    def _show_later(self) -> None:
+        self._later = None
         self._show_current()
 
     def _show_current(self) -> None:
@@ -385,18 +398,3 @@ class DatasetBrowse(Section, inherit_bindings=False):
     def action_right(self) -> None:
         if self._grid:
             self._list.step(1)
-
-    @work(exit_on_error=False, group="zoom")
-    async def action_zoom(self) -> None:
-        from lorabake_tui.widgets.picture import FullPicture
-
-        shown = self._list.shown
-        if not shown:
-            return
-        around = range(max(0, self._list.cursor - 500), min(len(shown), self._list.cursor + 500))
-        rows = [self._opened.rows[shown[place]] for place in around]
-        table = [[self._item(row)._replace(caption=row.name) for row in rows]]
-        place = self._list.cursor - around.start
-        answer = await self.app.push_screen_wait(FullPicture(self._source, table, (0, place)))
-        if answer is not None:
-            self._list.step(answer[1] - place)

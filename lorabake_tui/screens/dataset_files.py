@@ -198,6 +198,21 @@ class DatasetFiles(DatasetWork, inherit_bindings=False):
     # -- pixels -----------------------------------------------------------------------------------------------
 
     @work(exit_on_error=False, group="zoom")
+    async def action_zoom(self) -> None:
+        from lorabake_tui.widgets.picture import FullPicture
+
+        shown = self._list.shown
+        if not shown:
+            return
+        around = range(max(0, self._list.cursor - 500), min(len(shown), self._list.cursor + 500))
+        rows = [self._opened.rows[shown[place]] for place in around]
+        table = [[self._item(row)._replace(caption=row.name) for row in rows]]
+        place = self._list.cursor - around.start
+        answer = await self.app.push_screen_wait(FullPicture(self._source, table, (0, place)))
+        if answer is not None:
+            self._list.step(answer[1] - place)
+
+    @work(exit_on_error=False, group="zoom")
     async def action_pixels(self) -> None:
         from lorabake_tui.dialogs.report import ReportBox
         from lorabake_tui.widgets.picture import pixel_protocol, show_full
