@@ -51,7 +51,7 @@ TAGS: tuple[Action, ...] = (
         "tags.own",
         "o",
         N_("Keep as mine"),
-        N_("Count the tag under the cursor as yours, so that no tagger takes it away; in an image again the tagger's."),
+        N_("Count the tag under the cursor as yours, so that no tagger takes it away."),
     ),
     Action("tags.toggle", "space", N_("Mark"), N_("Mark an image; in the table: put the tag on the marked, or off.")),
     Action("tags.mark_tag", "m", N_("Mark tag's"), N_("Mark the images that carry the tag under the cursor.")),

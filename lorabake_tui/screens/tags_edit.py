@@ -16,7 +16,6 @@ from engine.protocol.errors import ErrorInfo
 from engine.protocol.tags import EditParams, OwnParams, StepParams, TagOp, TagReport
 from lorabake_tui.i18n import ngettext
 from lorabake_tui.screens.tags_view import TagsView
-from lorabake_tui.store.tagbox import tag_key
 from lorabake_tui.widgets.frame import Frame
 from lorabake_tui.widgets.plain import plain
 
@@ -109,20 +108,16 @@ class TagsEdits(TagsView, inherit_bindings=False):
 
     @work(exit_on_error=False, group="edits")
     async def action_own(self) -> None:
-        """What is the tagger's becomes a person's; in an image what a tagger saw becomes the tagger's again."""
+        """What is a tagger's becomes a person's."""
         tag, image = self.tag_under_cursor(), self.image if self.focused is self._owned else None
         if not tag:
             return
-        known = self._known.get(tag_key(tag))
-        back = image is not None and known is not None and known.provenance == "manual" and known.score is not None
-        where = {"names": [image.name]} if image is not None else {"where": self._where}
-        asked = OwnParams(path=self.bench.opened.path, tags=[tag], source="model" if back else "manual", **where)  # type: ignore[arg-type]
+        names, where = ([image.name], "") if image is not None else ([], self._where)
+        asked = OwnParams(path=self.bench.opened.path, tags=[tag], names=names, where=where)
         report = await self.in_turn("tags.own", asked)
         if report is None:
             return
-        words = ngettext("the tagger's on {count} image", "the tagger's on {count} images", report.images)
-        if not back:
-            words = ngettext("yours on {count} image", "yours on {count} images", report.images)
+        words = ngettext("yours on {count} image", "yours on {count} images", report.images)
         self.bench.tell(f"{plain(tag)} · {words.format(count=report.images)}")
         self.sources_changed()
 
