@@ -90,7 +90,7 @@ IDLE: dict[str, Why] = {
     "text_encoder2_lr": lambda _, setting: "" if setting.family == "sdxl" else "SD 1.5",
     "lr_scheduler_power": _unless("lr_scheduler", "polynomial"),
     "lr_scheduler_min_lr_ratio": _unless("lr_scheduler", "cosine_with_min_lr"),
-    "lr_warmup": lambda p, _: "lr_scheduler = constant" if p.lr_scheduler == "constant" else "",
+    "lr_warmup": lambda p, _: "lr_scheduler = constant" if p.lr_scheduler == "constant" and p.lr_warmup else "",
     "beta2": _unless("optimizer", "AdamW", "AdamW8bit", "Lion", "Prodigy"),
     "optimizer_eps": _unless("optimizer", "AdamW", "AdamW8bit", "Prodigy", "Adafactor"),
     "d_coef": _unless("optimizer", "Prodigy"),

@@ -19,7 +19,7 @@ class ReportBox(Box[None]):
     DEFAULT_CSS = """
     ReportBox {
         & > Frame { width: 96%; max-width: 92; height: auto; }
-        & Page { height: auto; max-height: 18; min-height: 3; }
+        & Page { height: auto; max-height: 17; min-height: 3; }
     }
     """
 
