@@ -51,7 +51,7 @@ def _results(args: argparse.Namespace) -> int:
 
 def _epochs(found: RunResults) -> list[str]:
     head = [_("epoch"), _("loss"), _("held out"), _("likeness"), _("obedience"), _("size"), ""]
-    lines = table(head, [_epoch(row) for row in found.epochs], right=(0, 1, 2, 3, 4, 5))
+    lines = table(head, [_epoch(row, found.overtrained) for row in found.epochs], right=(0, 1, 2, 3, 4, 5))
     for hint in found.hints:
         message, advice = told(hint)
         lines += ["", f"* {message}", f"  {advice}"]
@@ -59,8 +59,9 @@ def _epochs(found: RunResults) -> list[str]:
     return lines + took(found.outcome)
 
 
-def _epoch(row: EpochFacts) -> list[str]:
+def _epoch(row: EpochFacts, overtrained: int) -> list[str]:
     notes = ["*"] if row.best else []
+    notes += ["!"] if overtrained and row.epoch >= overtrained else []
     notes += [] if row.present or not row.epoch else [_("in the trash")]
     notes += [_("published: {place}").format(place=place) for place in row.published]
     return [

@@ -210,6 +210,8 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
     def _signs(self, epoch: int) -> str:
         kept = self._kept_of(epoch)
         published = "↑" if kept is not None and kept.published else ""
+        much = self._found is not None and self._found.overtrained and epoch >= self._found.overtrained
+        published += "!" if much else ""
         return published + ("*" if epoch and epoch == self._best() else "")
 
     def _show_pictures(self) -> None:
@@ -234,6 +236,11 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
         if path is not None:
             first = Fact("", shortened(str(path), line.size.width))
         kept = self._kept_of(epoch or 0)
+        # What the signs beside the epoch mean comes first; why there is a star is told where there is room.
+        best = bool(epoch) and epoch == self._best()
+        facts += [Fact("*", _("best, as a hint"))] if best else []
+        if self._found is not None and self._found.overtrained and (epoch or 0) >= self._found.overtrained:
+            facts.append(Fact("!", self._too_much(), "warn"))
         if kept is not None and kept.likeness is not None and kept.obedience is not None:
             facts += [Fact(_("likeness"), f"{kept.likeness:.0%}"), Fact(_("obedience"), f"{kept.obedience:.0%}")]
         checkpoint = view.epochs.get(epoch or 0)
@@ -241,12 +248,10 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
             facts.append(Fact("", size(checkpoint.bytes)))
             facts.append(Fact(_("step"), str(checkpoint.step)))
             facts.append(Fact("sha256", checkpoint.sha256[:12]))
-        if epoch and epoch == self._best():
-            facts.append(Fact("*", self._hint()))
+        if best:
+            facts.append(Fact("", self._hint()))
         if kept is not None and kept.published:
             facts.append(Fact("↑", _("published: {place}").format(place=plain(kept.published[-1]))))
-        if self._found is not None and self._found.overtrained and (epoch or 0) >= self._found.overtrained:
-            facts.append(Fact("!", _("too much: worse than before"), "warn"))
         preview = view.previews.get(epoch or 0, {})
         picture = preview.get(sorted(preview)[self._column]) if self._column < len(preview) else None
         if picture is not None:
@@ -255,10 +260,15 @@ class ResultsSection(ResultsWork, Section, inherit_bindings=False):
         line.tell([first] if epoch is not None else [])
         self.query_one("#results-facts", FactLine).tell(facts)
 
+    def _too_much(self) -> str:
+        """Why the epoch is warned of."""
+        codes = [hint.code for hint in self._found.hints] if self._found is not None else []
+        return _("too much: worse than before") if "hint_overtrained" in codes else _("too much: learned by heart")
+
     def _hint(self) -> str:
         """Why the epoch with the star has it."""
         hints = self._found.hints if self._found is not None else []
-        return _("hint: {why}").format(why=plain(told(hints[0])[0])) if hints else _("hint: lowest held-out loss")
+        return plain(told(hints[0])[0]) if hints else _("lowest held-out loss")
 
     def _path(self) -> Path | None:
         checkpoint = self._view.epochs.get(self.epoch or 0)
@@ -340,5 +350,5 @@ def _columns(*, held_out: bool, seen: bool = False) -> tuple[Column, ...]:
     columns += (Column(_("Held out"), 8, right=True, shown_from=28),) if held_out else ()
     if seen:
         columns += (Column(_("Likeness"), 8, right=True, shown_from=28),)
-        columns += (Column(_("Obedience"), 9, right=True, shown_from=46 if held_out else 37),)
+        columns += (Column(_("Obedience"), 9, right=True, shown_from=50 if held_out else 40),)
     return columns
