@@ -132,7 +132,7 @@ def help_of(
     blocks: list[Block] = [Text("✗ " + problem, "error")] if problem else []
     for info in (concerns or {}).get(name, ()):
         sign, look = _grave(info)
-        blocks.append(Text(sign + " ".join(part for part in i18n.told(info) if part), look))
+        blocks.append(Text(sign + _said(info), look))
     if name in TOP:
         blocks.append(Text(_(TOP[name][1])))
         if name == "base" and base is not None:
@@ -217,6 +217,12 @@ def figures(estimate: Estimate) -> list[Block]:
     return blocks
 
 
+def _said(info: ErrorInfo) -> str:
+    """Message and hint in one line; Chinese sentences follow each other without a space."""
+    message, hint = i18n.told(info)
+    return f"{message}{'' if message.endswith('。') else ' '}{hint}".strip()
+
+
 def _grave(info: ErrorInfo) -> tuple[str, str]:
     """Sign and look of a sentence about settings: a refusal or a warning."""
     return ("✗ ", "error") if info.code in IMPOSSIBLE else ("⚠ ", "warn")
@@ -253,7 +259,7 @@ def recipe(found: Recipe) -> list[Block]:
         if rows:
             blocks.append(Head(f"{title} · {len(rows)}"))
         for row in rows:
-            blocks.append(Pair(row.key, " ".join(i18n.told(row.why)) if row.why is not None else row.to))
+            blocks.append(Pair(row.key, _said(row.why) if row.why is not None else row.to))
     if found.defaults:
         blocks += [
             Head(_("Not in the file, so as that trainer has it")),
