@@ -77,6 +77,9 @@ class TagsView(Tagging, inherit_bindings=False):
 
     def on_screen_resume(self) -> None:
         self._ask_table()
+        # What came while another section was in front was shown, and not asked about.
+        if self.image is not None and not self._known:
+            self._ask_image(self.image)
 
     # -- what is there ----------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Every code used anywhere has its sentence, and every place that uses one gives all its arguments."""
 
 import ast
+import functools
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,13 @@ def placeholders(code: str) -> set[str]:
     return {name for text in sentence for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-def uses() -> Iterator[tuple[str, str, set[str] | None]]:
+@functools.cache
+def uses() -> list[tuple[str, str, set[str] | None]]:
     """(place, code, names given) of every call of EngineError and describe with a literal code."""
+    return list(_uses())
+
+
+def _uses() -> Iterator[tuple[str, str, set[str] | None]]:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
@@ -41,7 +47,7 @@ def test_no_code_stands_twice_in_the_tables() -> None:
 
 
 def test_every_code_in_the_source_has_a_sentence() -> None:
-    found = list(uses())
+    found = uses()
     assert len(found) > 30
     assert [(place, code) for place, code, _ in found if code not in SENTENCES] == []
 

@@ -318,12 +318,18 @@ async def test_rules(app: App, sample_dataset: Path, until: Until, screen_text: 
         await pilot.press("d", "escape")
 
 
-async def test_empty_states(app: App, tmp_path: Path, until: Until, screen_text: Text) -> None:
+async def test_empty_states(app: App, tmp_path: Path, sample_dataset: Path, until: Until, screen_text: Text) -> None:
     async with app(section="tags") as pilot:
         assert "No dataset is open." in screen_text(pilot.app)
         await pilot.press("i", "s", "slash", "escape", "enter", "a", "d", "full_stop", "v")
         await pilot.pause()
         assert "No dataset is open." in screen_text(pilot.app)
+        section = pilot.app.screen
+        await pilot.press("1")
+        pilot.app.open_dataset(str(sample_dataset))
+        await until(pilot, lambda: pilot.app.opened.complete)
+        await pilot.press("2")
+        await until(pilot, lambda: section.is_current and section._known)  # what came behind it is asked about
     from PIL import Image
 
     folder = tmp_path / "bare"
