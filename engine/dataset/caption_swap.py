@@ -114,14 +114,18 @@ class Swapper:
 
 def _again(wanted: Wanted, old: Old | None) -> str:
     """Where the wanted text already lies with the wanted permissions; "" for nowhere."""
-    if old is None or wanted.text is None or wanted.found is None or checksum(wanted.text) != old.sum:
+    if old is None or wanted.text is None or checksum(wanted.text) != old.sum:
         return ""
     try:
         facts = os.lstat(old.part)
     except OSError:
         return ""
-    same = stat.S_IMODE(facts.st_mode) == wanted.found.mode and facts.st_nlink == 1
-    return old.part if same and (facts.st_mtime_ns, facts.st_size, facts.st_ino) == old.stamp else ""
+    fits = wanted.found is None or stat.S_IMODE(facts.st_mode) == wanted.found.mode
+    return (
+        old.part
+        if fits and facts.st_nlink == 1 and (facts.st_mtime_ns, facts.st_size, facts.st_ino) == old.stamp
+        else ""
+    )
 
 
 def _rename(part: str, path: str, flags: int) -> None:

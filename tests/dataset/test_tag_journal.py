@@ -296,3 +296,31 @@ def test_what_a_power_cut_tore_is_mended(tmp_path: Path) -> None:
         assert (tmp_path / "005.txt").read_text() == "by hand, after the cut"
         intent.write_bytes(msgspec.json.encode(told))
     assert split_tags((tmp_path / "000.txt").read_text()) == ["tag 000.png", "end"]
+
+
+def test_an_undo_gives_the_old_files_back(tmp_path: Path) -> None:
+    """The very files, as long as nobody touched them; what a killed process left is swept away by the next edit."""
+    folder = Folder(tmp_path, 20, random.Random(1))
+    left = tmp_path / ".lorabake" / "tags.new" / "99-killed"
+    left.mkdir(parents=True)
+    (left / "1").write_text("half an edit")
+    before = {name: (folder.raw(name), _inode(folder.path(name))) for name in folder.names}
+    edited = carry_out(folder.dataset, plan(folder.dataset.images, TagOp(verb="prepend", tags=["mira"])))
+    after = {name: (folder.raw(name), _inode(folder.path(name))) for name in folder.names}
+    assert not left.exists()
+    assert all(after[name] != before[name] for name in edited.captions)
+    undo(folder.scan())
+    assert {name: (folder.raw(name), _inode(folder.path(name))) for name in folder.names} == before
+    redo(folder.scan())
+    assert {name: (folder.raw(name), _inode(folder.path(name))) for name in folder.names} == after
+
+    kept = {path.stat().st_ino: path for path in (tmp_path / ".lorabake" / "tags.new").rglob("*") if path.is_file()}
+    touched = next(name for name in folder.names if before[name][1] in kept)
+    kept[before[touched][1]].write_text("somebody else's", encoding="utf-8")
+    undo(folder.scan())
+    assert {name: folder.raw(name) for name in folder.names} == {name: raw for name, (raw, _) in before.items()}
+    assert _inode(folder.path(touched)) != before[touched][1]
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else 0

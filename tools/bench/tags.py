@@ -68,6 +68,7 @@ TYPED = (
     "smile OR hat",
 )
 KILLS = 50
+_ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 def captions(count: int) -> list[str]:
@@ -169,7 +170,9 @@ def kills(root: Path, count: int) -> None:
         if not child:
             carry_out(data, plan(data.images, op))
             os._exit(0)
-        time.sleep(dice.uniform(0, whole))
+        if turn % 2:  # half of them while captions change their names
+            _await_intent(root, child)
+        time.sleep(dice.uniform(0, whole / (4 if turn % 2 else 1)))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with tag_journal.opened(root) as journal:
@@ -185,6 +188,14 @@ def kills(root: Path, count: int) -> None:
         if any(path.read_bytes() != before[path.name] for path in root.glob("*.txt")):
             sys.exit(f"kill {turn}: the undo left something")
     print(f"  {KILLS} kills in an edit of {count:,} captions: every file whole, {cut} edits completed afterwards")
+
+
+def _await_intent(root: Path, child: int) -> None:
+    """Until an edit is written down that was not before, or its process has ended."""
+    folder = root / ".lorabake"
+    known = set(folder.glob("tags-*.json"))
+    while set(folder.glob("tags-*.json")) <= known and os.waitid(os.P_PID, child, _ENDED) is None:
+        time.sleep(0.001)
 
 
 def main() -> None:
