@@ -80,9 +80,10 @@ def test_pictures_carry_what_a1111_reads(bench: Bench) -> None:
 
 
 def test_every_sampler_draws_and_a_lora_of_a_prompt_acts_as_one_that_is_named(bench: Bench) -> None:
-    many = [DrawParams(**QUICK, epoch=3, prompt="red", sampler=name) for name in SAMPLERS]
-    tagged = DrawParams(**QUICK, epoch=0, prompt="red <lora:tiny-e03:1>", sampler="euler")
-    extra = DrawParams(**QUICK, epoch=0, prompt="red", sampler="euler", loras=["tiny-e03:1"])
+    plain = {**QUICK, "cfg": 1.0}
+    many = [DrawParams(**plain, epoch=3, prompt="red", sampler=name) for name in SAMPLERS]
+    tagged = DrawParams(**plain, epoch=0, prompt="red <lora:tiny-e03:1>", sampler="euler")
+    extra = DrawParams(**plain, epoch=0, prompt="red", sampler="euler", loras=["tiny-e03:1"])
     drawn = bench.draw(*many, tagged, extra)
     assert [one.error for one in drawn] == [None] * len(drawn)
     place = list(SAMPLERS).index("euler")
