@@ -72,6 +72,7 @@ def estimate(
         measured = scan(Path(os.path.expanduser(params.validation_dir)))
     plan = make_plan(dataset, reg, params, measured)
     return of_plan(plan, params, base=request.base, device=device, notices=[
+        *_base_notices(request.base),
         *notices_of(params, Setting(family=base.family, reg=reg is not None, prediction=base.prediction)),
         *_dataset_notices(plan, reg, params),
     ])  # fmt: skip
@@ -260,6 +261,16 @@ def _disk(plan: BakePlan, params: BakeParams, weights: int) -> int:
     previews = preview_rounds(params) * calibration.PREVIEWS * params.resolution**2 * _BYTES_PER_PREVIEW_PIXEL
     latents = sum(row.images * row.width * row.height for row in plan.buckets) * _LATENT_BYTES_PER_PIXEL
     return round(saved_epochs(params) * epoch_file + state + previews + latents)
+
+
+def _base_notices(name: str) -> list[ErrorInfo]:
+    from engine.models.catalogue import is_present
+
+    entry = presets.bases().get(name)
+    if entry is None or name == "demo" or is_present(entry):
+        return []
+    size, source = f"{entry.bytes / 1e9:.1f}", entry.hub or entry.diffusers
+    return [describe("notice_download", name=name, gigabytes=size, source=source)]
 
 
 def _dataset_notices(plan: BakePlan, reg: Dataset | None, params: BakeParams) -> list[ErrorInfo]:

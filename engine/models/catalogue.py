@@ -100,6 +100,11 @@ def locate(name_or_path: str) -> Located:
     )
 
 
+def is_present(base: presets.Base) -> bool:
+    """Whether a known base model is on this machine."""
+    return _known_row(base).present
+
+
 def _known_row(base: presets.Base) -> ModelRow:
     path = paths.BASE if base.name == DEMO else home.models_dir() / base.name
     if not path.exists() and path.with_name(path.name + _FILE).is_file():

@@ -246,6 +246,13 @@ def test_notices_of_the_dataset(tmp_path: Path) -> None:
     assert found.notices[1].args["first"] == "64 × 64"
 
 
+def test_a_base_that_must_come_first_is_told(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    told = ask(dataset, base="animagine-xl").notices[0]
+    assert (told.code, told.args["gigabytes"]) == ("notice_download", "6.9")
+    assert "notice_download" not in codes(ask(dataset))
+
+
 def test_regularisation_says_what_is_used(dataset: Dataset, tmp_path: Path) -> None:
     for i in range(20):
         make.image(tmp_path / "reg" / f"{i}.png")
