@@ -71,7 +71,8 @@ def add(path: Path, names: list[str], *, how: AddHow = "copy", limit: int = 1000
         if error.info.code != "cancelled":
             raise
         _leave(root, adding, new)
-        raise EngineError("add_cancelled", **error.info.args) from None
+        done, total = error.info.args["done"], error.info.args["total"]
+        raise EngineError("add_cancelled", done=done, total=total) from None
     return adding.report()
 
 

@@ -101,7 +101,7 @@ def _grey_at_the_end(image: Image.Image) -> bool:
 def _decoded(data: bytes, side: int) -> bytes:
     from PIL import Image
 
-    image = Image.open(io.BytesIO(data), formats=("JPEG",))
+    image: Image.Image = Image.open(io.BytesIO(data), formats=("JPEG",))
     drafted(image, side)
     image.load()
     return image.tobytes()
