@@ -139,6 +139,7 @@ class Ruler:
         for rule in named:
             self._pairs.setdefault(key_of(rule.new), set()).update(map(key_of, rule.tags))
         self._all_pairs = any(rule.kind == "implied" and not rule.tags for rule in rules)
+        self._suffix = any(rule.kind == "suffix" for rule in rules)
         self._groups = [_group(rule.tags) for rule in rules if rule.kind == "exclusive" and rule.tags]
         if any(rule.kind == "exclusive" and not rule.tags for rule in rules):
             self._groups += _known().groups
@@ -178,6 +179,8 @@ class Ruler:
         found = set(self._pairs.get(key, ()))
         if self._all_pairs:
             found |= implied_by(key)
+        if self._suffix:
+            found |= shortened(key)
         return found - {key}
 
     def _beaten(self, name: str, order: list[str]) -> set[str]:

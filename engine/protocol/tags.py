@@ -25,13 +25,14 @@ TagSource = Literal["manual", "model", "rule"]
 """Who put a tag there. What came with the files has no source and counts as a person's."""
 
 
-RuleKind = Literal["exclude", "replace", "implied", "exclusive", "rare", "own"]
+RuleKind = Literal["exclude", "replace", "implied", "suffix", "exclusive", "rare", "own"]
 """What a rule does: see `TagRule`."""
 
 
 class TagRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`exclude` takes `tags` out, `*` standing for anything; `replace` writes `new` instead of them. `implied` takes
-    `tags` out where `new`, which says more, stands too: "long hair" beside "very long hair". Of the tags of an
+    `tags` out where `new`, which says more, stands too: "long hair" beside "very long hair". `suffix` takes a tag out
+    where it stands once more behind colours, sizes and other such words: "dress" beside "blue dress". Of the tags of an
     `exclusive` group only the surest stays. `rare` takes out what fewer than `below` images carry. An implied or
     exclusive rule without tags is all that are known, `own` are those that are kept with the dataset."""
 

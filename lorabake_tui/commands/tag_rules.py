@@ -30,6 +30,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--implied", action="store_true", help=_("Take out what another tag says more exactly: hat beside straw hat.")
     )
     group.add_argument(
+        "--suffix",
+        action="store_true",
+        help=_(
+            "Take out what stands once more with a colour or a size before it: dress beside blue dress; look first."
+        ),
+    )
+    group.add_argument(
         "--exclusive", action="store_true", help=_("Of tags that exclude each other keep the surest: blue or red eyes.")
     )
     group.add_argument(
@@ -47,6 +54,8 @@ def rules_of(args: argparse.Namespace) -> list[TagRule]:
     rules += [TagRule(kind="replace", tags=[old], new=new) for old, new in args.replace]
     if args.implied:
         rules.append(TagRule(kind="implied"))
+    if args.suffix:
+        rules.append(TagRule(kind="suffix"))
     if args.exclusive:
         rules.append(TagRule(kind="exclusive"))
     if args.rare > 0:

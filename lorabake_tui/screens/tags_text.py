@@ -107,6 +107,8 @@ def rule_words(rule: TagRule) -> str:
             return f"{tags} → {rule.new}"
         case "implied":
             return _("− {tags}  beside {new}").format(tags=tags, new=rule.new) if tags else _("− what is implied")
+        case "suffix":
+            return _("− what stands with more words too")
         case "exclusive":
             return _("only one of {tags}").format(tags=" | ".join(rule.tags)) if tags else _("− what excludes itself")
         case "rare":

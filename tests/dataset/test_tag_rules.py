@@ -57,6 +57,8 @@ def test_the_table_and_the_words_before_a_tag() -> None:
     assert implied_by("straw hat") == {"hat", "headwear"}
     assert implied_by("elbow gloves") == {"gloves"}
     assert shortened("very long hair") == {"long hair", "hair"}
+    ruler = Ruler([TagRule(kind="suffix")], {})
+    assert ruler("", ["blue dress", "dress", "sword", "holding sword"]) == ["blue dress", "sword", "holding sword"]
     assert shortened("holding sword") == set()
     assert shortened("no shirt") == set()
     assert shortened("blue") == set()
