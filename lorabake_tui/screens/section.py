@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import ScreenResume
@@ -104,10 +105,12 @@ class Section(Screen[None], inherit_bindings=False):
         )
         self.refresh_lines_of_frame()
 
-    def on_screen_resume(self, event: ScreenResume | None = None) -> None:
-        if event is not None:
-            # No rule depends on what may change behind another section: the theme is one, and sizes are told.
-            event.refresh_styles = False
+    @on(ScreenResume)
+    def _keep_styles(self, event: ScreenResume) -> None:
+        # No rule depends on what may change behind another section: the theme is one, and sizes are told.
+        event.refresh_styles = False
+
+    def on_screen_resume(self) -> None:
         self.refresh_lines_of_frame()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
