@@ -62,10 +62,13 @@ def _note(values: dict[str, str]) -> tuple[str, bool]:
 
 
 def asked(run: str, epoch: int, values: dict[str, str]) -> PublishParams:
+    """What the answers ask for."""
+    from lorabake_tui.commands.results import place
+
     return PublishParams(
         run=run,
         epoch=epoch,
-        to=f"{values['kind']}:{values['where'].strip()}",
+        to=place(f"{values['kind']}:{values['where'].strip()}"),
         name=values["name"],
         trigger=values["trigger"],
         weight=float(values["weight"]),
@@ -75,6 +78,7 @@ def asked(run: str, epoch: int, values: dict[str, str]) -> PublishParams:
 
 
 def question(plan: Published, wanted: PublishParams) -> str:
+    """What would be written where, for a yes or no."""
     count = len(plan.files)
     lines = [ngettext("{n} file to {place}", "{n} files to {place}", count).format(n=count, place=plan.to)]
     lines += ["  " + plan.files[-1], f"  {_('hash')} {plan.hash[:12]}"]

@@ -102,16 +102,17 @@ async def test_runs_are_walked(app: Any, until: Any, screen_text: Any, baked: Pa
 
 
 async def test_an_epoch_is_published_by_the_keys_on_screen(
-    app: Any, until: Any, screen_text: Any, baked: Path, tmp_path: Path
+    app: Any, until: Any, screen_text: Any, baked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a folder of loras"
     out.mkdir()
+    monkeypatch.chdir(tmp_path)
     async with app(section="results", size=(80, 24)) as pilot:
         await until(pilot, lambda: painted(pilot))
         await pilot.press("j", "j", "p")
         await until(pilot, lambda: "Publish · epoch 2" in screen_text(pilot.app))
         # A folder is typed in part and completed.
-        await pilot.press("down", *f"{tmp_path}/a fo", "tab")
+        await pilot.press("down", *"a fo", "tab")
         await until(pilot, lambda: isinstance(pilot.app.screen, PathPrompt) and "of loras/" in screen_text(pilot.app))
         await pilot.press("tab", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, PublishSheet))
