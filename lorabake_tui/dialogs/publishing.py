@@ -21,11 +21,13 @@ class PublishSheet(Settings):
         title = _("Publish") + " · " + _("epoch {epoch}").format(epoch=epoch)
         super().__init__(title, _rows(kept), _note)
 
-    @work(exit_on_error=False, group="folders")
-    async def action_complete(self) -> None:
+    def action_complete(self) -> None:
         """Choose the folder from those there are."""
-        if self._values["kind"] == "hf":
-            return
+        if self._values["kind"] != "hf":
+            self._choose()
+
+    @work(exit_on_error=False, group="folders")
+    async def _choose(self) -> None:
         chosen = await self.app.push_screen_wait(PathPrompt(_("Where"), self._values["where"] or "~/"))
         if chosen:
             self.put("where", chosen)
