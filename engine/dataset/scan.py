@@ -5,6 +5,7 @@ Which images there are, `listing` says. Nothing is changed on disk.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ from engine.protocol.records import Crop
 _WORKERS = 2
 _FIRST = 60
 _CHUNK = 50
+_POLITE = 8
+"""Added to the niceness of threads that read thousands of files."""
 
 
 class ImageFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,11 +160,17 @@ def _read_all(found: Listing, previous: Dataset | None, tell: Callable[[list[Ima
     take([_read(entry, found, known) for entry in entries[:_FIRST]])
     chunks = [entries[i : i + _CHUNK] for i in range(_FIRST, len(entries), _CHUNK)]
     # Threads hide the latency of a network disk; Pillow's header parsing itself holds the interpreter.
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+    with ThreadPoolExecutor(max_workers=_WORKERS, initializer=_give_way) as pool:
         for rows in pool.map(lambda chunk: [_read(entry, found, known) for entry in chunk], chunks):
             take(rows)
     headers.store(found.root, images, known)
     return Dataset(path=found.root, images=tuple(images), findings=findings)
+
+
+def _give_way() -> None:
+    """Let this thread read only when nobody else needs the processor: a person may be moving through what is there."""
+    with contextlib.suppress(OSError, AttributeError):  # where threads have no priority of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _POLITE)
 
 
 def _read(entry: Entry, found: Listing, known: headers.Headers) -> tuple[ImageFile, list[ErrorInfo]]:
