@@ -20,7 +20,7 @@ from tests.e2e.terminal import Terminal, until
 pytestmark = pytest.mark.timeout(900)  # on a machine with other work, starting torch alone can take a minute
 
 APP = [sys.executable, "-m", "lorabake_tui"]
-REPEAT, EPOCHS = 2, 3
+REPEAT, EPOCHS = 1, 3
 
 
 @pytest.fixture

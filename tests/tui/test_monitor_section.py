@@ -33,7 +33,8 @@ async def test_a_finished_run(
     app: Any, until: Any, golden: Any, screen_text: Any, baked: Path, size: tuple[int, int], language: str
 ) -> None:
     async with app(size=size, section="monitor", language=language) as pilot:
-        await until(pilot, lambda: painted(pilot) and pilot.app.store.devices)
+        # The line of the device is drawn some time after its figures have come.
+        await until(pilot, lambda: painted(pilot) and "CPU" in screen_text(pilot.app))
         pilot.app.screen._draw_curves()
         await until(pilot, lambda: painted(pilot))
         golden(f"monitor-{size[0]}x{size[1]}-{language}", steady(screen_text(pilot.app)))
