@@ -60,6 +60,9 @@ def main() -> int:
     server = Server(wire)
     status = server.read(0)
     server.close()
+    edited = sys.modules.get("engine.dataset.workshop")
+    if edited is not None:  # what large edits keep for a quick undo goes with this process
+        edited.leave()
     sys.stderr.flush()
     os._exit(status)  # threads may still wait for a disk; all they write is atomic
 

@@ -28,7 +28,7 @@ _SLOW_SECONDS = 0.0002
 _MOVES = 12
 _making = threading.Lock()
 _known: set[Path] = set()
-"""Workshops that are tidied up when the process ends."""
+"""Workshops of this process; the host, which ends without Python's farewell, leaves them by itself."""
 
 
 class Bench:
@@ -77,9 +77,9 @@ class Bench:
                 os.mkdir(self._workshop, DIR_MODE)
             _spread(self._workshop)
             os.mkdir(folder, DIR_MODE)
-            if self._workshop not in _known:
-                _known.add(self._workshop)
-                atexit.register(_at_exit, self._workshop)
+            if not _known:
+                atexit.register(leave)
+            _known.add(self._workshop)
         return f"{folder}/"
 
 
@@ -106,9 +106,11 @@ def sweep(workshop: Path, which: Sequence[str]) -> None:
         os.rmdir(workshop)
 
 
-def _at_exit(workshop: Path) -> None:
+def leave() -> None:
+    """Take away what this process has made in any workshop; for its end."""
     own = f"/{os.getpid()}-"
-    sweep(workshop, [folder for folder in folders(workshop) if own in folder])
+    for workshop in _known:
+        sweep(workshop, [folder for folder in folders(workshop) if own in folder])
 
 
 def _spread(workshop: Path) -> None:
