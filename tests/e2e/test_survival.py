@@ -101,6 +101,7 @@ def test_a_bake_outlives_killed_and_hung_up_apps_and_two_others_have_it_all(env:
         follower.press("5")
         follower.wait_for("step ", "Loss", seconds=120)
         follower.hang_up()
+    assert not _finished(run)(), "it goes on, whoever leaves"
     with Terminal([*APP], env) as first, Terminal([*APP], env, 80, 24) as second:
         for terminal in (first, second):
             terminal.press("5")
