@@ -22,10 +22,10 @@ from engine.protocol.files import DIR_MODE
 _GET_FLAGS, _SET_FLAGS, _TOP = 0x80086601, 0x40086602, 0x00020000
 """`FS_IOC_GETFLAGS`, `FS_IOC_SETFLAGS` and `FS_TOPDIR_FL`, the hint of `chattr +T`: folders in here are unrelated."""
 _WRITING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-_LOOKED_AT = 64
-_SLOW_SECONDS = 0.0002
+_LOOKED_AT = 32
+_SLOW_SECONDS = 0.00008
 """Processor time of making one file, by `_LOOKED_AT` files at a time, from which on another folder is tried."""
-_MOVES = 12
+_MOVES = 40
 _making = threading.Lock()
 _known: set[Path] = set()
 """Workshops of this process; the host, which ends without Python's farewell, leaves them by itself."""
