@@ -65,8 +65,9 @@ def killed_at(point: int, work: Callable[[], object]) -> bool:
 def reopened(root: Path) -> tag_journal.TagJournal:
     tag_journal._journals.clear()
     with tag_journal.opened(root) as journal:
-        assert not [path for path in root.rglob("*.part") if "lorabake" not in str(path)]
-        return journal
+        pass
+    assert not [path for path in root.rglob("*.part") if "lorabake" not in str(path)]
+    return journal
 
 
 @pytest.mark.parametrize("flushed", [1000, 0], ids=["each flushed", "as a large edit"])

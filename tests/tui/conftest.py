@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lorabake_tui import i18n
 from tests.tui.fake_runs import _baked, baked, mira, rate  # noqa: F401 - fixtures
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,6 +24,12 @@ TAGS = (
     *("simple background", "red ribbon", "from side"),
 )
 SIZES = {"80x24": (80, 24), "120x36": (120, 36)}
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    """Words in English whatever an app of another test spoke last."""
+    i18n.use("en")
 
 
 @pytest.fixture
