@@ -59,17 +59,17 @@ def save(folder: Path, progress: Progress, weights: dict[str, Tensor], optimizer
     """Write a generation and drop all but the one before it; returns its bytes. Raises OSError on a full disk."""
     make_private_dir(folder)
     serial = max((_serial(path) for path in folder.glob("state-*.json")), default=0) + 1
-    contents = {
-        f"weights-{serial:06d}.safetensors": _pack(weights),
-        f"optimizer-{serial:06d}.safetensors": _pack(optimizer),
-    }
-    for name, data in contents.items():
+    files, size = {}, 0
+    for part, tensors in (("weights", weights), ("optimizer", optimizer)):
+        data = _pack(tensors)  # one after the other: with large ranks each is a good part of the memory
+        name = f"{part}-{serial:06d}.safetensors"
         atomic_write(folder / name, data)
-    files = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        files[name], size = hashlib.sha256(data).hexdigest(), size + len(data)
+        del data
     generation = Generation(progress=progress, files=files)
     atomic_write(folder / f"state-{serial:06d}.json", msgspec.json.encode(generation))
     _drop_before(folder, serial - 1)
-    return sum(map(len, contents.values()))
+    return size
 
 
 def size_of(*tensors: dict[str, Tensor]) -> int:
