@@ -11,6 +11,7 @@ from engine.handlers.dataset_filter import facts
 from engine.protocol.errors import EngineError
 from engine.protocol.messages import PathParams
 from engine.protocol.tags import (
+    MAX_FAILED,
     BindParams,
     CaptionDiff,
     EditHistory,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from engine.dataset.tag_edit import Done, Plan
     from engine.dataset.tag_traits import Rules
 
-_FAILED = 2000
-"""Failures that are named; more would not fit a line."""
 _HISTORY = 500
 
 
@@ -85,7 +84,7 @@ def tags_replay(context: Context, params: ReplayParams) -> TagReport:
     diffs = [diff for diff in diffs if diff.before != diff.after]
     done = last._replace(captions=changed, diffs=diffs, failed=failed)
     if params.dry_run:
-        report = TagReport(path=params.path, title="", scope=len(first), changed=len(diffs), failed=failed[:_FAILED])
+        report = TagReport(path=params.path, title="", scope=len(first), changed=len(diffs), failed=failed[:MAX_FAILED])
         return msgspec.structs.replace(report, diffs=diffs[: params.diffs])
     return _report(context, params.path, done, params.diffs, scope=len(first))
 
@@ -231,7 +230,7 @@ def _preview(dataset: Dataset, planned: Plan, diffs: int) -> TagReport:
         scope=planned.scope,
         changed=len(planned.changes),
         diffs=[CaptionDiff(file=image.name, before=image.caption, after=after) for image, after in shown],
-        failed=planned.failed[:_FAILED],
+        failed=planned.failed[:MAX_FAILED],
     )
 
 
@@ -250,7 +249,7 @@ def _report(context: Context, path: str, done: Done, diffs: int, *, scope: int) 
         scope=scope,
         changed=len(done.captions),
         diffs=done.diffs[: max(0, diffs)],
-        failed=done.failed[:_FAILED],
+        failed=done.failed[:MAX_FAILED],
         rows=rows if whole else [],
         reload=not whole,
         edit=done.edit,

@@ -119,6 +119,10 @@ class CaptionDiff(Record, frozen=True):
     after: str | None
 
 
+MAX_FAILED = 2000
+"""Failures that a report names; more would not fit a line."""
+
+
 class TagReport(Record, frozen=True):
     """What an edit changed (or would change): of `scope` images, `changed` did; on the others there was nothing to do.
 

@@ -13,7 +13,7 @@ import msgspec
 from textual import work
 
 from engine.protocol.errors import ErrorInfo
-from engine.protocol.tags import EditParams, OwnParams, StepParams, TagOp, TagReport
+from engine.protocol.tags import MAX_FAILED, EditParams, OwnParams, StepParams, TagOp, TagReport
 from lorabake_tui.i18n import ngettext
 from lorabake_tui.screens.tags_view import TagsView
 from lorabake_tui.widgets.frame import Frame
@@ -123,4 +123,7 @@ class TagsEdits(TagsView, inherit_bindings=False):
 
 
 def _changed_meanwhile(report: TagReport) -> list[str]:
+    """Captions to try again; none where there are more than the report can name: then the folder is read again."""
+    if report.reload or len(report.failed) >= MAX_FAILED:
+        return []
     return [found.file for found in report.failed if found.code == "caption_changed"]
