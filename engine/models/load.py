@@ -13,6 +13,7 @@ from typing import cast
 import torch
 
 from engine.libraries import importing
+from engine.models.convolution import ease
 from engine.models.model import DiffusionModel, Source
 from engine.models.sniff import sniff, weights_of
 from engine.models.vocabulary import find_vocabulary
@@ -48,6 +49,7 @@ def load_model(
         raise
     except Exception as error:  # the libraries raise what they like, bare Exception included
         raise EngineError("model_broken", path=path, reason=_first_line(error)) from error
+    ease(model.unet)
     model.scheduler["prediction_type"] = prediction_type or found.prediction_type
     model.scheduler["rescale_betas_zero_snr"] = (
         found.zero_terminal_snr if zero_terminal_snr is None else zero_terminal_snr
