@@ -168,6 +168,8 @@ def _fits(module: LoraModule, layer: Layer) -> bool:
 
 def _shaped(tensor: Tensor, like: nn.Parameter) -> Tensor:
     # A 1×1 convolution and a linear layer are the same numbers.
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError("it holds numbers that are not finite")
     return tensor.float().reshape(like.shape)
 
 

@@ -6,6 +6,8 @@ tells a person `adapter_info`'s.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import re
 import struct
 from collections import Counter
@@ -21,9 +23,12 @@ from engine.protocol.params import BakeParams
 HEADER_LIMIT = 1 << 20
 """ComfyUI does not show metadata beyond this many bytes of header."""
 PARTS = ("unet", "te", "te1", "te2")
-_SOURCES = {"text_encoder": "te", "text_encoder_2": "te2", "text_encoder_1": "te1"}
+_SOURCES = {"unet": "unet", "text_encoder": "te", "text_encoder_2": "te2", "text_encoder_1": "te1"}
+_BARE = {"down_blocks.": "unet", "mid_block.": "unet", "up_blocks.": "unet", "text_model.": "te"}
+"""How names begin in files of one model alone, as PEFT and diffusers' first LoRAs have them."""
+_PEFT_FILE = "adapter_model.safetensors"
 _KOHYA = re.compile(r"lora_(unet|te1|te2|te)_([^.]+)\.(.+)")
-_DIFFUSERS = re.compile(r"(?:base_model\.model\.)?(unet|text_encoder_[12]|text_encoder)\.(.+)")
+_DIFFUSERS = re.compile(r"(?:base_model\.model\.)?(?:(unet|text_encoder_[12]|text_encoder)\.)?(.+)")
 _OLD_PROCESSOR = re.compile(r"(.+)\.processor\.(to_\w+?)_lora\.(down|up)\.weight")
 _ROLES = {
     "lora_down.weight": "down",
@@ -145,9 +150,16 @@ def read_start(path: Path, family: str, params: BakeParams) -> Adapter:
     odd = next((layer for layer in adapter.layers if layer.kind != "LoRA" or "mid" in layer.tensors), None)
     if odd is not None:
         raise EngineError("lora_kind", path=path, kind=odd.kind if odd.kind != "LoRA" else "LoCon with Tucker cores")
+    sick = next((x for x in adapter.layers if {"down", "up"} <= x.tensors.keys() and not _usable(x)), None)
+    if sick is not None:
+        raise EngineError("lora_broken", path=path, reason=f"{sick.module} has rank {sick.rank}, alpha {sick.alpha}")
     if any(layer.dora for layer in adapter.layers) and not params.use_dora:
         raise EngineError("lora_dora", path=path)
     return adapter
+
+
+def _usable(layer: Layer) -> bool:
+    return layer.rank > 0 and (layer.alpha is None or (layer.alpha != 0 and math.isfinite(layer.alpha)))
 
 
 def _layers(header: dict[str, Any]) -> tuple[list[Layer], list[str], str]:
@@ -166,7 +178,7 @@ def _layers(header: dict[str, Any]) -> tuple[list[Layer], list[str], str]:
         other = next((kind for start, kind in _OTHERS.items() if role.startswith(start)), None)
         layer.kind = other or layer.kind
         _measure(layer, role, row.get("shape"))
-    layers = [layer for layer in found.values() if layer.rank or layer.kind != "LoRA" or "alpha" not in layer.tensors]
+    layers = [layer for layer in found.values() if layer.tensors.keys() != {"alpha"}]
     return layers, unknown, "kohya" if kohya * 2 > len(header) - len(unknown) else "diffusers"
 
 
@@ -194,7 +206,9 @@ def _place(name: str) -> tuple[str, str, str] | None:
     if not (found := _DIFFUSERS.fullmatch(name)):
         return None
     source, rest = found[1], found[2]
-    part = "unet" if source == "unet" else _SOURCES[source]
+    part = _SOURCES[source] if source else next((_BARE[start] for start in _BARE if rest.startswith(start)), None)
+    if part is None:
+        return None
     if old := _OLD_PROCESSOR.fullmatch(rest):
         rest = f"{old[1]}.{'to_out.0' if old[2] == 'to_out' else old[2]}.lora.{old[3]}.weight"
     role_name = next((role for role in _ROLES if rest.endswith(f".{role}")), None)
@@ -220,18 +234,25 @@ def _read_alphas(
                 continue
             handle.seek(8 + header_bytes + start)
             layer.alpha = _number(handle.read(end - start), row["dtype"])
-    config = _adapter_config(metadata)
+    config = _adapter_config(path, metadata)
     for layer in layers:
         if layer.alpha is None and config:
             source = {"unet": "unet", "te2": "text_encoder_2"}.get(layer.part, "text_encoder")
             value = config.get(f"{source}.lora_alpha", config.get("lora_alpha"))
-            layer.alpha = float(value) if isinstance(value, int | float) else None
+            # rsLoRA divides by the root of the rank, every other reader by the rank.
+            rooted = config.get(f"{source}.use_rslora", config.get("use_rslora")) is True
+            layer.alpha = value * (layer.rank**0.5 if rooted else 1.0) if isinstance(value, int | float) else None
 
 
-def _adapter_config(metadata: dict[str, str]) -> dict[str, Any]:
+def _adapter_config(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """What diffusers writes into the file, or PEFT beside its own."""
+    told: str | bytes = metadata.get("lora_adapter_metadata", "{}")
+    if path.name == _PEFT_FILE:
+        with contextlib.suppress(OSError):
+            told = (path.parent / "adapter_config.json").read_bytes()
     try:
-        value = msgspec.json.decode(metadata.get("lora_adapter_metadata", "{}"))
-    except msgspec.DecodeError:
+        value = msgspec.json.decode(told)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -31,6 +31,8 @@ _CROSS = {
     "sdxl": (ldm.UNET + "input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight", 2048),
 }
 """A layer that reads the words, and how wide they are."""
+_OTHER_NOISE = ("EDM", "FlowMatch")
+"""Schedulers of U-Nets with these shapes that were taught another kind of noise."""
 _DEEPEST_XL = ldm.UNET + "middle_block.1.transformer_blocks.9.norm1.weight"
 
 
@@ -111,6 +113,8 @@ def _sniff_folder(path: Path) -> Sniffed:
         weights_of(path, part)
     noise = _json(path / "scheduler" / "scheduler_config.json") or {}
     prediction = noise.get("prediction_type", "epsilon")
+    if str(noise.get("_class_name", "")).startswith(_OTHER_NOISE):
+        _unsupported(path, f"a model whose noise is that of {str(noise['_class_name'])[:40]}")
     if prediction not in ("epsilon", "v_prediction"):
         _unsupported(path, f"a model that predicts {str(prediction)[:40]}")
     return Sniffed(
@@ -200,6 +204,8 @@ def _kind_of(names: list[str]) -> str:
         return "Flux"
     if has("joint_blocks."):
         return "Stable Diffusion 3"
+    if any(name.startswith("edm_") for name in names):
+        return "an EDM model (Playground 2.5, CosXL or a relative)"
     if has("conditioner.embedders.1."):
         return "SDXL"
     if has("conditioner.embedders.0.model."):

@@ -83,7 +83,7 @@ def latest(folder: Path) -> tuple[State | None, list[str]]:
     for manifest in sorted(folder.glob("state-*.json"), key=_serial, reverse=True):
         try:
             return _read(folder, manifest), broken
-        except (OSError, ValueError, msgspec.DecodeError, safetensors.SafetensorError):
+        except (OSError, ValueError, KeyError, msgspec.DecodeError, safetensors.SafetensorError):
             broken.append(manifest.name)
     return None, broken
 

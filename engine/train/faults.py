@@ -16,7 +16,8 @@ from engine.protocol.records import Job
 from engine.runs.folder import RunFolder
 
 _ADVICE = "batch_size, gradient_checkpointing = true, resolution, optimizer"
-_CPU_MEMORY = ("not enough memory", "can't allocate memory", "std::bad_alloc")
+_MEMORY = ("not enough memory", "can't allocate memory", "std::bad_alloc", "out of memory", "STATUS_ALLOC_FAILED")
+"""How torch, CUDA and its libraries say it in errors of no class of their own."""
 
 
 class Stage:
@@ -60,7 +61,7 @@ def known(error: Exception, run: RunFolder, job: Job, stage: Stage) -> EngineErr
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return EngineError("disk_full", recoverable=True, path=run.path, run=run.id)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_MEMORY)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY)
     ):
         return EngineError(
             "out_of_memory", recoverable=True, device=stage.device, phase=stage.name, advice=_advice(stage), run=run.id

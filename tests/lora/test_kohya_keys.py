@@ -10,14 +10,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.lora.inject import Network, inject
+from engine.lora.start import begin
 from engine.lora.targets import Target, text_targets, unet_targets
 from engine.models.families import sdxl
 from engine.protocol.params import BakeParams
+from engine.runs.folder import RunFolder
 
 REFERENCE = json.loads(gzip.decompress((Path(__file__).parent / "data" / "kohya_keys.json.gz").read_bytes()))
 
@@ -74,11 +77,57 @@ def test_one_half_alone() -> None:
 
 
 def test_conv_layers_take_their_own_alpha_and_zero_means_dim() -> None:
-    network = inject(real_sd15(), BakeParams(network_dim=8, network_alpha=0, conv_dim=4, conv_alpha=2))
-    alphas = {m.target.key: (m.target.rank, m.target.alpha) for m in network.modules}
+    params = BakeParams(network_dim=8, network_alpha=0, conv_dim=4, conv_alpha=2)
+    alphas = {target.key: (target.rank, target.alpha) for target in unet_targets(real_sd15().unet, params)}
     assert alphas["lora_unet_down_blocks_0_resnets_0_conv1"] == (4, 2.0)
     assert alphas["lora_unet_down_blocks_0_resnets_0_time_emb_proj"] == (8, 8.0)
     assert alphas["lora_unet_mid_block_attentions_0_proj_in"] == (8, 8.0)
+
+
+def test_dora_adds_one_magnitude_per_input_of_every_layer() -> None:
+    """kohya's own network has none; LyCORIS' name, and the shape of its `wd_on_output=False`."""
+    params = BakeParams(network_dim=8, network_alpha=4, conv_dim=4, conv_alpha=1, use_dora=True)
+    plain = REFERENCE["sd15_locon_dim8_alpha4_conv4_alpha1"]
+    downs = {name.partition(".")[0]: shape for name, shape in plain.items() if name.endswith("lora_down.weight")}
+    magnitudes = {f"{key}.dora_scale": [1, shape[1], *(1 for _ in shape[2:])] for key, shape in downs.items()}
+    assert shapes(inject(real_sd15(), params)) == plain | magnitudes
+
+
+@pytest.mark.parametrize(("first", "second"), [(1e-4, 0.0), (0.0, 1e-4)])
+def test_either_encoder_of_sdxl_alone(first: float, second: float) -> None:
+    configs = sdxl.FILE_CONFIGS
+    with torch.device("meta"):
+        encoders = [
+            ("lora_te1", CLIPTextModel(CLIPTextConfig(**configs["text_encoder"]))),
+            ("lora_te2", CLIPTextModelWithProjection(CLIPTextConfig(**configs["text_encoder_2"]))),
+        ]
+    params = BakeParams(network_dim=8, network_alpha=4, unet_lr=0, text_encoder_lr=first, text_encoder2_lr=second)
+    network = inject(SimpleNamespace(unet=None, text_encoders=encoders), params)
+    asked = {"lora_te1_": first > 0, "lora_te2_": second > 0}
+    expected = {
+        name: shape
+        for name, shape in REFERENCE["sdxl_lora_dim8_alpha4"].items()
+        if asked.get(name[: len("lora_te1_")], False)
+    }
+    assert shapes(network) == expected
+
+
+def test_a_warm_start_in_its_own_sizes_has_the_keys_of_its_file(tmp_path: Path) -> None:
+    """A file of kohya's by its header alone: names, ranks and alphas of a network that goes on from it are the same."""
+    rows = {
+        n: s for n, s in REFERENCE["sd15_locon_dim8_alpha4_conv4_alpha1"].items() if "mid_block" in n or "_te_" in n
+    }
+    save_file(
+        {name: torch.ones(shape, dtype=torch.float16) for name, shape in rows.items()}, tmp_path / "a.safetensors"
+    )
+    model = real_sd15()
+    model.family = "sd15"
+    params = BakeParams(network_weights=str(tmp_path / "a.safetensors"), dim_from_weights=True)
+    start = begin(RunFolder(tmp_path), model, params)
+    assert start is not None
+    network = inject(model, params, start.sizes)
+    assert shapes(network) == rows
+    assert {module.target.alpha for module in network.modules} == {1.0}
 
 
 def planned(model: SimpleNamespace, params: BakeParams) -> dict[str, list[int]]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.lora.inject import Network, inject
 from engine.lora.start import Start, begin, load_start
+from engine.models.adapter import read_start
 from engine.models.load import load_model
 from engine.models.model import DiffusionModel
 from engine.protocol.errors import EngineError
@@ -150,6 +151,28 @@ def test_what_cannot_be_gone_on_from(base: Path, tmp_path: Path, tensors: dict[s
     with pytest.raises(EngineError) as caught:
         started(base, tmp_path / "a.safetensors", SAME, tmp_path)
     assert caught.value.info.code == code
+
+
+@pytest.mark.parametrize("odd", ["alpha 0", "alpha nan", "rank 0", "weight inf"])
+def test_numbers_that_cannot_be_are_a_sentence(
+    base: Path, tmp_path: Path, file: tuple[Path, Path, Tensor], odd: str
+) -> None:
+    tensors = load_file(file[0])
+    key = next(name.removesuffix(".alpha") for name in tensors if name.endswith(".alpha"))
+    down, up = tensors[f"{key}.lora_down.weight"], tensors[f"{key}.lora_up.weight"]
+    match odd.split():
+        case "alpha", value:
+            tensors[f"{key}.alpha"] = torch.tensor(float(value))
+        case "rank", _:
+            tensors |= {f"{key}.lora_down.weight": down[:0], f"{key}.lora_up.weight": up[:, :0].contiguous()}
+        case _:
+            down.view(-1)[0] = float("inf")
+    save_file(tensors, tmp_path / "a.safetensors")
+    # A header does not tell of the weights themselves.
+    look = read_start if odd != "weight inf" else lambda path, *_: load_start(path, inject(model_of(base), SAME))
+    with pytest.raises(EngineError) as caught:
+        look(tmp_path / "a.safetensors", "sd15", SAME)
+    assert caught.value.info.code == "lora_broken"
 
 
 def test_the_start_is_kept_with_the_run(base: Path, tmp_path: Path, file: tuple[Path, Path, Tensor]) -> None:

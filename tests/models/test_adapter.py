@@ -42,6 +42,7 @@ def kohya(module: str, rank: int = 8, inputs: int = 6, outputs: int = 5, kernel:
 
 BLOCK = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
 SGM = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
+BARE = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 PEFT = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 
 
@@ -67,6 +68,14 @@ def test_a_locon_of_sdxl_in_parts(tmp_path: Path) -> None:
         ({f"base_model.model.{PEFT}.lora_A.default.weight": [7, 768]}, "diffusers", 7),
         ({PEFT.replace(".to_k", ".processor.to_k_lora.down.weight"): [6, 768]}, "diffusers", 6),
         (kohya(BLOCK, 2, 768), "kohya", 2),
+        # Files of a U-Net alone: diffusers' first LoRAs, its save_lora_adapter, and PEFT's own.
+        (
+            {BARE.replace(".to_k", ".processor.to_k_lora.up.weight"): [9, 6], f"{BARE}.lora.down.weight": [6, 768]},
+            "diffusers",
+            6,
+        ),
+        ({f"{BARE}.lora_A.weight": [3, 768], f"{BARE}.lora_B.weight": [9, 3]}, "diffusers", 3),
+        ({f"base_model.model.{BARE}.lora_A.weight": [4, 768]}, "diffusers", 4),
     ],
 )
 def test_the_dialects_name_the_same_layer(
@@ -88,6 +97,18 @@ def test_text_encoders_of_diffusers_and_their_alpha_beside(tmp_path: Path) -> No
         ("te2", "text_model_encoder_layers_0_mlp_fc1", 3),
     ]
     assert adapter.family == "sdxl"
+
+
+@pytest.mark.parametrize(("more", "alpha"), [({}, 2), ({"use_rslora": True}, 4)])
+def test_peft_writes_alpha_in_a_file_beside(tmp_path: Path, more: dict[str, Any], alpha: float) -> None:
+    """PEFT scales by alpha / √rank with rsLoRA; what is told is the alpha that means the same over the rank."""
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"lora_alpha": 2} | more))
+    tensors = {f"base_model.model.{BARE}.lora_A.weight": [4, 768], f"base_model.model.{BARE}.lora_B.weight": [9, 4]}
+    assert read_adapter(lora(tmp_path / "adapter_model.safetensors", tensors)).layers[0].alpha == alpha
+    assert read_adapter(lora(tmp_path / "other.safetensors", tensors)).layers[0].alpha is None
+    text = {"base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight": [4, 8]}
+    (layer,) = read_adapter(lora(tmp_path / "adapter_model.safetensors", text)).layers
+    assert (layer.part, layer.module) == ("te", "text_model_encoder_layers_0_mlp_fc1")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,9 @@ def test_a_folder_is_known_by_its_unet(tmp_path: Path) -> None:
     assert (sniff(xl).prediction_type, sniff(xl).zero_terminal_snr) == ("v_prediction", True)
     write_json(xl / "scheduler" / "scheduler_config.json", {"prediction_type": "flow"})
     assert "flow" in refused(xl)[1]
+    write_json(xl / "scheduler" / "scheduler_config.json", {"_class_name": "EDMEulerScheduler"})
+    assert "EDMEulerScheduler" in refused(xl)[1]
+    write_json(xl / "scheduler" / "scheduler_config.json", noise)
     (xl / "text_encoder_2" / "model.safetensors").unlink()
     assert "text_encoder_2" in refused(xl)[1]
 
@@ -123,6 +126,7 @@ def test_flux_and_plain_folders(tmp_path: Path) -> None:
         ("conditioner.embedders.1.model.x", "model_not_base", "U-Net"),
         ("conditioner.embedders.0.model.x", "model_unsupported", "refiner"),
         ("model.diffusion_model.input_blocks.0.0.weight", "model_not_base", "VAE"),
+        ("edm_vpred.sigma_max", "model_unsupported", "EDM"),
         ("decoder.conv_in.weight", "model_not_base", "VAE"),
         ("something.else", "model_not_base", "keys"),
     ],
