@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from importlib import metadata
@@ -17,11 +16,10 @@ from pathlib import Path
 from engine.home import home
 from engine.protocol.errors import EngineError
 from engine.protocol.records import Check, DoctorReport
+from engine.runs import logout
 from engine.runs.queue import live_runs
 from engine.telemetry import Telemetry, strangers
 
-SYSTEMD = Path("/run/systemd/system")
-"""There when systemd runs this machine."""
 _LOW_DISK = 10 * 1024**3
 _SMALL_SHM = 1024**3
 _GIB = 1024**3
@@ -132,20 +130,27 @@ def _demo() -> Check:
     return Check(name="demo base", state="ok", text=str(located.path))
 
 
-def _logout() -> Check | None:
-    """Whether systemd ends everything a user left running when the last session closes."""
-    if not SYSTEMD.is_dir():
+def _logout() -> Check:
+    """Whether systemd ends everything a user left running when a session closes."""
+    if not logout.SYSTEMD.is_dir():
         return Check(name="logout", state="ok", text="no systemd here: a detached bake survives the end of a session")
-    kills = _property(["show-session", "self"], "KillUserProcesses") or _kill_setting()
-    lingers = _property(["show-user", str(os.getuid())], "Linger")
-    if kills != "yes" or lingers == "yes":
+    if not logout.ends():
         return Check(name="logout", state="ok", text="a detached bake survives logging out")
-    return Check(
-        name="logout",
-        state="warn",
-        text="systemd ends all processes of a user at logout",
-        hint="Run `loginctl enable-linger` once, so that bakes go on.",
-    )
+    if not logout.lingers():
+        return Check(
+            name="logout",
+            state="warn",
+            text="systemd ends all processes of a user at logout",
+            hint="Run `loginctl enable-linger` once, so that bakes go on.",
+        )
+    if not logout.reachable():
+        return Check(
+            name="logout",
+            state="warn",
+            text="systemd ends all processes of a user at logout, and your service manager cannot be asked to keep any",
+            hint="Install dbus-user-session and log in again, so that bakes go on.",
+        )
+    return Check(name="logout", state="ok", text="bakes are moved out of the session and survive logging out")
 
 
 _READY_INITS = frozenset(
@@ -211,28 +216,6 @@ def _file_system(folder: Path) -> str:
         if len(point) > length and (folder == Path(point) or Path(point) in folder.parents):
             found, length = kind, len(point)
     return found
-
-
-def _property(words: list[str], name: str) -> str:
-    return _loginctl([*words, "--property", name, "--value"])
-
-
-def _kill_setting() -> str:
-    words = ["busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1"]
-    answer = _ask([*words, "org.freedesktop.login1.Manager", "KillUserProcesses"])
-    return {"b true": "yes", "b false": "no"}.get(answer, "")
-
-
-def _loginctl(words: list[str]) -> str:
-    return _ask(["loginctl", *words])
-
-
-def _ask(words: list[str]) -> str:
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=2, stdin=subprocess.DEVNULL, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _shm() -> Check | None:

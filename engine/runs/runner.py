@@ -18,7 +18,7 @@ from engine.protocol.control import ControlReader, send
 from engine.protocol.errors import EngineError, describe
 from engine.protocol.files import Lock, lock_holder
 from engine.protocol.journal import JournalWriter
-from engine.runs import devices, history, launch, queue
+from engine.runs import devices, history, launch, logout, queue
 from engine.runs.folder import RunFolder, all_runs
 from engine.runs.schedule import Schedule
 from engine.runs.state import died, stalled
@@ -44,6 +44,7 @@ def main() -> int:
         return 0
     with queue.locked(), _tolerant("mark"):
         queue.mark_runner(True)
+    logout.outlive()
     Runner(lock).run()
     return 0
 

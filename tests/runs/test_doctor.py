@@ -1,13 +1,20 @@
 """The doctor tells the truth about homes, disks and logouts, and always what to do."""
 
+import os
+import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from engine import doctor
 from engine.protocol.records import Check
+from engine.runs import logout
 from engine.telemetry import Telemetry
 from tests.engine_processes import Home
+
+LOGOUT_ENDS = logout.ends() and logout.lingers() and logout.reachable()
 
 
 def checks() -> dict[str, Check]:
@@ -32,20 +39,50 @@ def test_a_home_that_cannot_be_made_fails_and_the_rest_is_still_told(
     assert found["python"].state == "ok"
 
 
+@pytest.mark.parametrize(
+    ("kills", "spared", "lingers", "answers", "word"),
+    [
+        ("true", "", "no", True, "enable-linger"),
+        ("true", "", "yes", False, "dbus-user-session"),
+        ("true", "", "yes", True, ""),
+        ("true", "me", "no", True, ""),
+        ("false", "", "no", True, ""),
+    ],
+)
 def test_a_machine_that_kills_what_a_user_left_is_warned_of(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kills: str,
+    spared: str,
+    lingers: str,
+    answers: bool,
+    word: str,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    names = f'as 1 "{pwd.getpwuid(os.getuid()).pw_name}"' if spared else "as 0"
     tools = tmp_path / "bin"
     tools.mkdir()
-    answer = tools / "loginctl"
+    _tool(tools / "loginctl", f"echo {lingers}")
+    login = f"printf 'b {kills}\\nas 0\\n{names}\\n'"
+    _tool(tools / "busctl", f'case "$1" in --user) exit {0 if answers else 1};; esac; {login}')
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.setattr(doctor, "SYSTEMD", tmp_path)
-    for kills, lingers, state in (("yes", "no", "warn"), ("yes", "yes", "ok"), ("no", "no", "ok")):
-        answer.write_text(f'#!/bin/sh\ncase "$1" in show-user) echo {lingers};; *) echo {kills};; esac\n')
-        answer.chmod(0o755)
-        found = checks()["logout"]
-        assert found.state == state
-        assert ("enable-linger" in found.hint) == (state == "warn")
+    monkeypatch.setattr(logout, "SYSTEMD", tmp_path)
+    found = doctor._logout()
+    assert found.state == ("warn" if word else "ok")
+    assert word in found.hint
+
+
+def _tool(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.skipif(not LOGOUT_ENDS, reason="nobody ends this user's processes here, or nobody keeps them")
+def test_a_process_leaves_the_session_that_ends_with_logout() -> None:
+    script = "from engine.runs import logout; assert logout.outlive(); print(open('/proc/self/cgroup').read())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert f"user@{os.getuid()}.service" in done.stdout
+    assert "session-" not in done.stdout
 
 
 @pytest.mark.parametrize(
