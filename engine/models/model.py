@@ -9,12 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from engine.models.clip import windows
+from engine.protocol.errors import EngineError
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -97,6 +98,8 @@ class DiffusionModel(ABC):
     text_encoders: list[tuple[str, nn.Module]]
     scheduler: dict[str, Any]
     vae_hash: str
+    read: Callable[[str], nn.Module]
+    """Reads a part ("vae", or a text encoder by its prefix) from disk, frozen and in its place."""
 
     @property
     def vae_factor(self) -> int:
@@ -131,11 +134,34 @@ class DiffusionModel(ABC):
         `emphasis` may change the hidden states [B, 75 · windows + 2, width] of the encoder whose place it is told.
         """
 
+    def lay_aside_vae(self) -> None:
+        """Give up the VAE's weights for now: `encode_image` and `decode` read them again, and raise EngineError
+        `model_broken` where that cannot be done."""
+        self.vae.to("meta")
+
+    def lay_aside_text(self) -> None:
+        """Give up the weights of the text encoders, which have to be as they were read; `encode_text` reads them
+        again and raises as `encode_image`."""
+        for _, encoder in self.text_encoders:
+            encoder.to("meta")
+
+    def _again(self, part: str, module: nn.Module) -> nn.Module:
+        if not next(module.parameters()).is_meta:
+            return module
+        try:
+            return self.read(part)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise what they like, bare Exception included
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            raise EngineError("model_broken", path=self.path, reason=reason) from error
+
     def encode_text(self, captions: Sequence[str], *, clip_skip: int, max_token_length: int) -> Embedding:
         """Captions as the U-Net reads them, [B, 77 | 152 | 227, width]; differentiable, on the model's device.
 
         Windows of 75 tokens, each encoded on its own between its marks.
         """
+        self.text_encoders = [(prefix, self._again(prefix, encoder)) for prefix, encoder in self.text_encoders]
         ids = [windows(tokenizer, captions, max_token_length) for tokenizer in self.tokenizers]
         return self.encode_ids(ids, clip_skip=clip_skip)
 
@@ -145,6 +171,7 @@ class DiffusionModel(ABC):
 
         One picture at a time, so that a latent never depends on what it was batched with.
         """
+        self.vae = cast("AutoencoderKL", self._again("vae", self.vae))
         distribution = self.vae.encode(pixels[None].to(self.device, torch.float32)).latent_dist
         return Posterior(distribution.mean[0], distribution.std[0])
 
@@ -156,6 +183,7 @@ class DiffusionModel(ABC):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents [B, C, h, w] to pixels [B, 3, H, W] in 0…1, in fp32."""
+        self.vae = cast("AutoencoderKL", self._again("vae", self.vae))
         raw = latents.to(self.device, torch.float32) / self._vae.scaling_factor
         pixels: Tensor = self.vae.decode(raw + (self._vae.shift_factor or 0.0)).sample
         return (pixels / 2 + 0.5).clamp(0, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,8 @@ from engine.protocol.params import BakeParams
 
 _FORMAT = 1
 _EMBEDDING_BYTES = 1 << 30
+_CHANGING_BYTES = 1 << 26
+"""Captions that chance makes anew each time seldom come again; on a GPU they would only take room from the bake."""
 
 
 def latent_key(sha256: str, fit: Fit, vae_hash: str, *, flip: bool = False) -> str:
@@ -110,6 +112,13 @@ class Latents:
         return Posterior(mean, std)
 
 
+def by_chance(params: BakeParams) -> bool:
+    """Whether an image's caption differs from view to view; that it is dropped whole does not count."""
+    return bool(
+        params.shuffle_caption or params.caption_tag_dropout_rate or params.enable_wildcard or params.token_warmup_step
+    )
+
+
 class Captions:
     """Text embeddings: by caption from memory while the encoders are frozen, computed with gradients else."""
 
@@ -119,6 +128,7 @@ class Captions:
         self._options = {"clip_skip": params.clip_skip, "max_token_length": params.max_token_length}
         self._kept: OrderedDict[str, Embedding] = OrderedDict()
         self._bytes = 0
+        self._room = _CHANGING_BYTES if by_chance(params) else _EMBEDDING_BYTES
 
     def __call__(self, captions: Sequence[str]) -> Embedding:
         """The embeddings of a batch of captions."""
@@ -126,10 +136,28 @@ class Captions:
             return self._model.encode_text(captions, **self._options)
         return Embedding.cat([self._frozen(caption) for caption in captions])
 
-    @torch.no_grad()
     def plain(self, captions: Sequence[str]) -> Embedding:
         """Embeddings without gradients, one caption at a time."""
-        return Embedding.cat([self._model.encode_text([caption], **self._options) for caption in captions])
+        one = self._computed if self._trained else self._frozen
+        return Embedding.cat([one(caption) for caption in captions])
+
+    def learn(self, captions: Sequence[str], tick: Callable[[], None]) -> bool:
+        """Embed all of these, if the encoders are frozen and there is room; whether all are at hand from now on.
+
+        `tick` is called before each one that is computed, and may raise.
+        """
+        if self._trained:
+            return False
+        for caption in captions:
+            if caption not in self._kept:
+                tick()
+            if _size(self._frozen(caption)) * len(captions) > self._room:
+                return False
+        return all(caption in self._kept for caption in captions)
+
+    @torch.no_grad()
+    def _computed(self, caption: str) -> Embedding:
+        return self._model.encode_text([caption], **self._options)
 
     def _frozen(self, caption: str) -> Embedding:
         # One caption at a time: what it was batched with would change its last bits.
@@ -137,10 +165,10 @@ class Captions:
         if found is not None:
             self._kept.move_to_end(caption)
             return found
-        computed = self.plain([caption])
+        computed = self._computed(caption)
         self._kept[caption] = computed
         self._bytes += _size(computed)
-        while self._bytes > _EMBEDDING_BYTES and len(self._kept) > 1:
+        while self._bytes > self._room and len(self._kept) > 1:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
         return computed
 

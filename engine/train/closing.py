@@ -7,18 +7,18 @@ import time
 from functools import partial
 from pathlib import Path
 
-from engine.dataset.render import plain_caption
 from engine.lora import kohya
 from engine.lora.metadata import Moment, Origin, metadata
 from engine.protocol import events
-from engine.protocol.errors import describe
+from engine.protocol.errors import EngineError, describe
 from engine.protocol.files import atomic_write, make_private_dir
 from engine.protocol.journal import JournalWriter
 from engine.train import checkpoint, preview, validation
 from engine.train.control import Control
 from engine.train.faults import Stage
 from engine.train.report import Clock, Reporter
-from engine.train.setup import PREVIEWS, Setup
+from engine.train.resting import rest
+from engine.train.setup import Setup
 from engine.train.space import Space
 
 
@@ -44,8 +44,6 @@ class Closing:
         self._space = space
         self._started = setup.job.created
         self._told_tags = False
-        captions = [plain_caption(i.image.caption or "", setup.params) for i in setup.plan.items if not i.reg]
-        self._pictures = preview.pictures(setup.params, [c for c in captions if c], PREVIEWS)
 
     def baseline(self) -> None:
         """Epoch 0: what the untouched base draws and how it does on the held-out images."""
@@ -109,7 +107,12 @@ class Closing:
         """Previews of the weights as they are in the middle of `epoch`."""
         self._report.flush()
         self._stage.enter("preview")
-        self._preview(epoch, self._setup.run.epoch_dir(epoch), f"step-{self._setup.step}")
+        try:
+            self._preview(epoch, self._setup.run.epoch_dir(epoch), f"step-{self._setup.step}")
+        except EngineError as error:
+            # What a bake of hours laid aside and cannot read again, it does not need for its steps.
+            info = error.info
+            self._journal.emit(events.Warning, code=info.code, message=info.message, hint=info.hint, args=info.args)
         self._stage.enter("train")
         self._report.interrupted()
 
@@ -157,17 +160,20 @@ class Closing:
         began = time.monotonic()
         setup = self._setup
         setup.train_mode(False)
-        drawn = preview.draw(
-            setup.model,
-            self._pictures,
-            setup.captions.plain,
-            setup.params,
-            setup.compute,
-            self._tick(setup.params.preview_steps),
-        )
-        setup.train_mode(True)
+        try:
+            drawn = preview.draw(
+                setup.model,
+                setup.pictures,
+                setup.captions.plain,
+                setup.params,
+                setup.compute,
+                self._tick(setup.params.preview_steps),
+            )
+        finally:
+            setup.train_mode(True)
+        rest(setup)
         make_private_dir(folder)
-        for index, (picture, data) in enumerate(zip(self._pictures, drawn, strict=True), 1):
+        for index, (picture, data) in enumerate(zip(setup.pictures, drawn, strict=True), 1):
             path = folder / f"{stem}-{index}.png"
             self._space.write(folder, len(data), partial(atomic_write, path, data))
             if stem == "preview":

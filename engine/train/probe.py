@@ -16,7 +16,6 @@ import torch
 from engine import calibration
 from engine.dataset.manifest import thaw
 from engine.dataset.plan import BakePlan, Item
-from engine.dataset.render import plain_caption
 from engine.estimate import base_kind, fixed_share
 from engine.lora import kohya
 from engine.lora.metadata import Moment, Origin, metadata
@@ -31,7 +30,7 @@ from engine.train import faults, preview, validation
 from engine.train.control import Control, Stopped
 from engine.train.loop import take_step
 from engine.train.order import Batch, View
-from engine.train.setup import PREVIEWS, Setup, prepare
+from engine.train.setup import Setup, prepare
 from engine.train.space import Space
 
 WARM_UP = 2
@@ -161,13 +160,11 @@ def _wait(setup: Setup) -> None:
 
 def _previews(setup: Setup, requests: Control) -> float:
     """Seconds of a round of previews: two and four denoising steps are timed, what each takes is multiplied."""
-    captions = [plain_caption(item.image.caption or "", setup.params) for item in setup.plan.items]
-    wanted = preview.pictures(setup.params, [caption for caption in captions if caption], PREVIEWS)
 
     def seconds(steps: int) -> float:
         began = time.monotonic()
         few = msgspec.structs.replace(setup.params, preview_steps=steps)
-        preview.draw(setup.model, wanted, setup.captions.plain, few, setup.compute, requests.check)
+        preview.draw(setup.model, setup.pictures, setup.captions.plain, few, setup.compute, requests.check)
         return time.monotonic() - began
 
     seconds(2)

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine import footprint, home, presets, relief
 from engine.dataset.manifest import freeze, thaw
 from engine.dataset.plan import BakePlan, make_plan
+from engine.dataset.render import plain_caption
 from engine.dataset.scan import scan
 from engine.lora.inject import Network, inject
 from engine.lora.start import Start, begin, load_start
@@ -40,6 +41,8 @@ from engine.train.device import Compute, choose, make_repeatable, usable_threads
 from engine.train.faults import Stage
 from engine.train.masks import digest, mask_files, masks
 from engine.train.optim import load_state_tensors, make_optimizer, set_bases, state_tensors
+from engine.train.preview import Picture, pictures
+from engine.train.resting import rest
 from engine.train.space import Space
 from engine.train.step import Loss
 from engine.train.views import mirror_of
@@ -79,6 +82,7 @@ class Setup:
     held_out_masks: list[Tensor | None]
     start: Start | None
     base_hashes: FileHashes
+    pictures: list[Picture]
     base: str = ""
     step: int = 0
     closed: int = -1
@@ -204,6 +208,7 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
         held_out_masks=[],
         start=start,
         base_hashes=FileHashes(base.path),
+        pictures=_pictures(plan, params),
         base=base.path.name,
     )
     if state is None:
@@ -219,7 +224,13 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     _cache(setup, [entry.sha256 for entry in manifest], journal, control)
     found = masks([*plan.items, *plan.validation], files, params, model.vae_factor)
     setup.masks, setup.held_out_masks = found[: len(plan.items)], found[len(plan.items) :]
+    rest(setup, control.check)
     return setup
+
+
+def _pictures(plan: BakePlan, params: BakeParams) -> list[Picture]:
+    captions = [plain_caption(item.image.caption or "", params) for item in plan.items if not item.reg]
+    return pictures(params, [caption for caption in captions if caption], PREVIEWS)
 
 
 def _download(name: str, journal: JournalWriter, control: Control) -> Located:

@@ -39,6 +39,31 @@ def test_the_vae_stays_in_fp32(base: Path) -> None:
     assert {p.dtype for p in half.vae.parameters()} == {torch.float32}
 
 
+def test_what_was_laid_aside_is_read_again(base: Path, tmp_path: Path) -> None:
+    lent = Path(shutil.copytree(base, tmp_path / "lent"))
+    model = load_model(lent, device=CPU, dtype=torch.bfloat16)
+    picture = torch.rand(3, 32, 32)
+
+    def answers() -> list[torch.Tensor]:
+        posterior, words = model.encode_image(picture), model.encode_text(["a"], clip_skip=2, max_token_length=75)
+        return [posterior.mean, posterior.std, model.decode(posterior.mean[None]), words.hidden]
+
+    before = [answer.detach() for answer in answers()]
+    for _ in range(2):
+        model.lay_aside_vae()
+        model.lay_aside_text()
+        parts = (model.vae, model.text_encoders[0][1])
+        assert all(p.is_meta for part in parts for p in part.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(answers(), before, strict=True))
+        parts = (model.vae, model.text_encoders[0][1])
+        assert not any(p.is_meta or p.requires_grad for part in parts for p in part.parameters())
+    model.lay_aside_vae()
+    shutil.rmtree(lent / "vae")
+    with pytest.raises(EngineError) as caught:
+        model.decode(before[0][None])
+    assert caught.value.info.code == "model_broken"
+
+
 def test_words_against_transformers_own_way(base: Path, model: DiffusionModel) -> None:
     from transformers import CLIPTextModel, CLIPTokenizer
 

@@ -157,6 +157,9 @@ def test_a_file_gives_the_numbers_that_are_in_it(
         assert torch.equal(model.vae.decode(noisy).sample, vae.decode(noisy).sample)
         encoder = model.text_encoders[0][1]
         assert torch.allclose(encoder(ids).last_hidden_state, text(ids).last_hidden_state, atol=1e-5)
+    for part, name in ((model.vae, "vae"), (encoder, "lora_te")):
+        again = model.read(name).state_dict()  # as after it was laid aside
+        assert all(torch.equal(again[key], tensor) for key, tensor in part.state_dict().items())
 
 
 def test_its_words_are_clips(small: tuple[Path, tuple[nn.Module, nn.Module, nn.Module]]) -> None:

@@ -104,6 +104,8 @@ def test_a_file_gives_the_numbers_that_are_in_it(
         own = parts[name].state_dict()
         assert mine.state_dict().keys() == own.keys()
         assert all(torch.equal(tensor, own[key]) for key, tensor in mine.state_dict().items()), name
+    again = model.read("lora_te2").state_dict()  # as after it was laid aside
+    assert all(torch.equal(again[key], tensor) for key, tensor in parts["text_encoder_2"].state_dict().items())
     assert (model.family, model.prediction_type, model.zero_terminal_snr) == ("sdxl", "v_prediction", True)
     assert float(model.scale(torch.ones(()))) == pytest.approx(0.13025)
     first, second = (windows(t, ["ab"], 150)[0] for t in model.tokenizers)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-from engine.models import folder, ldm, single_file
+from engine.models import autoencoder, folder, ldm, single_file
 from engine.models.clip import join
 from engine.models.model import DiffusionModel, Embedding, Emphasis, Frame, Source
 
@@ -97,10 +97,8 @@ def load_folder(source: Source) -> SD15:
     """Read a checked diffusers folder; raises ValueError where tensors are missing."""
     path = source.path
     unet = folder.part(UNet2DConditionModel, path, "unet", source.dtype)
-    vae = folder.part(AutoencoderKL, path, "vae", torch.float32)
-    encoder = folder.part(CLIPTextModel, path, "text_encoder", source.dtype)
     tokenizer = CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True)
-    return _assemble(source, unet, vae, encoder, tokenizer, source.scheduler, source.vae_hash)
+    return _assemble(source, unet, _from_folder, tokenizer, source.scheduler, source.vae_hash)
 
 
 def load_file(source: Source, vocabulary: Path) -> SD15:
@@ -108,41 +106,56 @@ def load_file(source: Source, vocabulary: Path) -> SD15:
     path = source.path
     with torch.device("meta"):
         unet = UNet2DConditionModel(**FILE_CONFIGS["unet"])
-        vae = AutoencoderKL(**FILE_CONFIGS["vae"])
-        wanted = CLIPTextModel(CLIPTextConfig(**FILE_CONFIGS["text_encoder"])).state_dict()
     single_file.fill(unet, path, lambda name: (ldm.unet_name(name),), source.dtype)
-    single_file.fill(vae, path, lambda name: (ldm.vae_name(name),), torch.float32)
-    encoder = CLIPTextModel.from_pretrained(
-        None,
-        config=CLIPTextConfig(**FILE_CONFIGS["text_encoder"]),
-        state_dict=single_file.read_part(path, wanted, ldm.text_names, source.dtype),
-        dtype=source.dtype,
-        attn_implementation="sdpa",
-    )
     tokenizer = CLIPTokenizer(
         vocab=str(vocabulary / "vocab.json"), merges=str(vocabulary / "merges.txt"), model_max_length=77
     )
     vae_hash = single_file.vae_hash(path, FILE_CONFIGS["vae"])
-    return _assemble(source, unet, vae, encoder, tokenizer, dict(FILE_CONFIGS["scheduler"]), vae_hash)
+    return _assemble(source, unet, _from_file, tokenizer, dict(FILE_CONFIGS["scheduler"]), vae_hash)
+
+
+def _from_folder(source: Source, part: str) -> nn.Module:
+    if part == "vae":
+        return autoencoder.from_folder(source.path)
+    return folder.part(CLIPTextModel, source.path, "text_encoder", source.dtype)
+
+
+def _from_file(source: Source, part: str) -> nn.Module:
+    if part == "vae":
+        return autoencoder.from_file(source.path, FILE_CONFIGS["vae"])
+    config = CLIPTextConfig(**FILE_CONFIGS["text_encoder"])
+    with torch.device("meta"):
+        wanted = CLIPTextModel(config).state_dict()
+    encoder: nn.Module = CLIPTextModel.from_pretrained(
+        None,
+        config=config,
+        state_dict=single_file.read_part(source.path, wanted, ldm.text_names, source.dtype),
+        dtype=source.dtype,
+        attn_implementation="sdpa",
+    )
+    return encoder
 
 
 def _assemble(
     source: Source,
     unet: UNet2DConditionModel,
-    vae: AutoencoderKL,
-    encoder: CLIPTextModel,
+    read: Callable[[Source, str], nn.Module],
     tokenizer: CLIPTokenizer,
     scheduler: dict[str, Any],
     vae_hash: str,
 ) -> SD15:
+    def part(name: str) -> nn.Module:
+        return folder.frozen(read(source, name), source.device)
+
     return SD15(
         path=source.path,
         device=source.device,
         dtype=source.dtype,
         unet=folder.frozen(unet, source.device, convolutions=True),
-        vae=folder.frozen(vae, source.device),
-        text_encoders=[("lora_te", folder.frozen(encoder, source.device))],
+        vae=cast(AutoencoderKL, part("vae")),
+        text_encoders=[("lora_te", part("lora_te"))],
         scheduler=scheduler,
         vae_hash=vae_hash,
+        read=part,
         tokenizer=tokenizer,
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-from engine.models import folder, ldm, single_file
+from engine.models import autoencoder, folder, ldm, single_file
 from engine.models.clip import join
 from engine.models.model import DiffusionModel, Embedding, Emphasis, Frame, Source
 
@@ -81,6 +81,7 @@ FILE_CONFIGS: dict[str, dict[str, Any]] = {
 }
 """The configs of stabilityai/stable-diffusion-xl-base-1.0 where they differ from the classes' defaults."""
 
+_FIRST, _SECOND = "lora_te1", "lora_te2"
 _PADDING = "!"
 """What fills the second encoder's window in place of the end mark."""
 
@@ -134,14 +135,11 @@ def load_folder(source: Source) -> SDXL:
     """Read a checked diffusers folder; raises ValueError where tensors are missing."""
     path = source.path
     unet = folder.part(UNet2DConditionModel, path, "unet", source.dtype)
-    vae = folder.part(AutoencoderKL, path, "vae", torch.float32)
-    first = folder.part(CLIPTextModel, path, "text_encoder", source.dtype)
-    second = folder.part(CLIPTextModelWithProjection, path, "text_encoder_2", source.dtype)
     tokenizers = (
         CLIPTokenizer.from_pretrained(path / "tokenizer", local_files_only=True),
         CLIPTokenizer.from_pretrained(path / "tokenizer_2", local_files_only=True),
     )
-    return _assemble(source, unet, vae, (first, second), tokenizers, source.scheduler, source.vae_hash)
+    return _assemble(source, unet, _from_folder, tokenizers, source.scheduler, source.vae_hash)
 
 
 def load_file(source: Source, vocabulary: Path) -> SDXL:
@@ -149,47 +147,68 @@ def load_file(source: Source, vocabulary: Path) -> SDXL:
     path, dtype = source.path, source.dtype
     with torch.device("meta"):
         unet = UNet2DConditionModel(**FILE_CONFIGS["unet"])
-        vae = AutoencoderKL(**FILE_CONFIGS["vae"])
-        wanted = CLIPTextModel(CLIPTextConfig(**FILE_CONFIGS["text_encoder"])).state_dict()
-        wanted_2 = CLIPTextModelWithProjection(CLIPTextConfig(**FILE_CONFIGS["text_encoder_2"])).state_dict()
     single_file.fill(unet, path, lambda name: (ldm.unet_name(name, ldm.SDXL),), dtype)
-    single_file.fill(vae, path, lambda name: (ldm.vae_name(name),), torch.float32)
-    words = single_file.read_part(path, wanted, lambda name: (ldm.TEXT_XL + name.removeprefix("text_model."),), dtype)
-    words_2 = single_file.read_part(
-        path, wanted_2, lambda name: (ldm.open_clip_name(name),), dtype, single_file.open_clip_piece
-    )
-    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
-    config, config_2 = (CLIPTextConfig(**FILE_CONFIGS[part]) for part in ("text_encoder", "text_encoder_2"))
-    first = CLIPTextModel.from_pretrained(None, config=config, state_dict=words, **options)
-    second = CLIPTextModelWithProjection.from_pretrained(None, config=config_2, state_dict=words_2, **options)
     files = {"vocab": str(vocabulary / "vocab.json"), "merges": str(vocabulary / "merges.txt")}
     tokenizers = (
         CLIPTokenizer(**files, model_max_length=77),
         CLIPTokenizer(**files, model_max_length=77, pad_token=_PADDING),
     )
     vae_hash = single_file.vae_hash(path, FILE_CONFIGS["vae"])
-    scheduler = dict(FILE_CONFIGS["scheduler"])
-    return _assemble(source, unet, vae, (first, second), tokenizers, scheduler, vae_hash)
+    return _assemble(source, unet, _from_file, tokenizers, dict(FILE_CONFIGS["scheduler"]), vae_hash)
+
+
+def _from_folder(source: Source, part: str) -> nn.Module:
+    if part == "vae":
+        return autoencoder.from_folder(source.path)
+    if part == _FIRST:
+        return folder.part(CLIPTextModel, source.path, "text_encoder", source.dtype)
+    return folder.part(CLIPTextModelWithProjection, source.path, "text_encoder_2", source.dtype)
+
+
+def _from_file(source: Source, part: str) -> nn.Module:
+    path, dtype = source.path, source.dtype
+    if part == "vae":
+        return autoencoder.from_file(path, FILE_CONFIGS["vae"])
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
+    if part == _FIRST:
+        config = CLIPTextConfig(**FILE_CONFIGS["text_encoder"])
+        with torch.device("meta"):
+            wanted = CLIPTextModel(config).state_dict()
+        words = single_file.read_part(
+            path, wanted, lambda name: (ldm.TEXT_XL + name.removeprefix("text_model."),), dtype
+        )
+        first: nn.Module = CLIPTextModel.from_pretrained(None, config=config, state_dict=words, **options)
+        return first
+    config = CLIPTextConfig(**FILE_CONFIGS["text_encoder_2"])
+    with torch.device("meta"):
+        wanted = CLIPTextModelWithProjection(config).state_dict()
+    words = single_file.read_part(
+        path, wanted, lambda name: (ldm.open_clip_name(name),), dtype, single_file.open_clip_piece
+    )
+    second: nn.Module = CLIPTextModelWithProjection.from_pretrained(None, config=config, state_dict=words, **options)
+    return second
 
 
 def _assemble(
     source: Source,
     unet: UNet2DConditionModel,
-    vae: AutoencoderKL,
-    encoders: tuple[CLIPTextModel, CLIPTextModelWithProjection],
+    read: Callable[[Source, str], nn.Module],
     tokenizers: tuple[CLIPTokenizer, CLIPTokenizer],
     scheduler: dict[str, Any],
     vae_hash: str,
 ) -> SDXL:
-    named = zip(("lora_te1", "lora_te2"), encoders, strict=True)
+    def part(name: str) -> nn.Module:
+        return folder.frozen(read(source, name), source.device)
+
     return SDXL(
         path=source.path,
         device=source.device,
         dtype=source.dtype,
         unet=folder.frozen(unet, source.device, convolutions=True),
-        vae=folder.frozen(vae, source.device),
-        text_encoders=[(prefix, folder.frozen(encoder, source.device)) for prefix, encoder in named],
+        vae=cast(AutoencoderKL, part("vae")),
+        text_encoders=[(name, part(name)) for name in (_FIRST, _SECOND)],
         scheduler=scheduler,
         vae_hash=vae_hash,
+        read=part,
         vocabularies=tokenizers,
     )
