@@ -22,6 +22,8 @@ def part(kind: type[M], path: Path, name: str, dtype: torch.dtype) -> M:
     """
     if name.startswith("text_encoder"):
         return _text_encoder(kind, path, name, dtype)
+    if name == "unet":
+        return _unet(kind, path, dtype)
     module, info = kind.from_pretrained(  # type: ignore[attr-defined]
         path / name,
         torch_dtype=dtype,
@@ -35,6 +37,15 @@ def part(kind: type[M], path: Path, name: str, dtype: torch.dtype) -> M:
         raise ValueError(f"{name} lacks {len(missing)} tensors ({missing[0]})")
     found: M = module
     return found
+
+
+def _unet(kind: type[M], path: Path, dtype: torch.dtype) -> M:
+    # diffusers maps the file: its pages would lie in memory beside the converted weights, and each is a page fault.
+    config = kind.load_config(path / "unet", local_files_only=True)  # type: ignore[attr-defined]
+    with torch.device("meta"):
+        module: M = kind.from_config(config)  # type: ignore[attr-defined]
+    single_file.fill(module, weights_of(path, "unet"), lambda name: (name,), dtype)
+    return module
 
 
 def _text_encoder(kind: type[M], path: Path, name: str, dtype: torch.dtype) -> M:

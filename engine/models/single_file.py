@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from engine.models.ldm import QKV, VAE
 from engine.models.sniff import header_of
+from engine.models.tensors import open_tensors
 
 Names = Callable[[str], tuple[str, ...]]
 """The names that a module's tensor may have in the file, likeliest first."""
@@ -28,14 +28,13 @@ def read_part(
 
     Raises ValueError when some are not in the file or have another shape.
     """
-    with safe_open(path, framework="pt") as file:
-        there = set(file.keys())
-        found = {name: next((other for other in names(name) if other in there), None) for name in wanted}
+    with open_tensors(path) as file:
+        found = {name: next((other for other in names(name) if other in file.names), None) for name in wanted}
         missing = sorted(names(name)[0] for name, other in found.items() if other is None)
         if missing:
             raise ValueError(f"it lacks {len(missing)} tensors ({missing[0]})")
         return {
-            name: _shaped(piece(name, file.get_tensor(other)), wanted[name].shape, other).to(dtype).contiguous()
+            name: _shaped(piece(name, file.read(other, dtype)), wanted[name].shape, other).contiguous()
             for name, other in found.items()
             if other is not None
         }
@@ -50,7 +49,7 @@ def open_clip_piece(name: str, whole: Tensor) -> Tensor:
     """The third of OpenCLIP's joint tensor that is query, key or value; its projection turned; others as they are."""
     part = name.rpartition(".")[0].partition("layers.")[2].partition(".")[2]
     if part in QKV:
-        return whole.chunk(3)[QKV.index(part)]
+        return whole.chunk(3)[QKV.index(part)].clone()  # not a view that keeps all three
     return whole.t() if name.endswith("text_projection.weight") else whole
 
 
