@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,10 @@ from engine.protocol.journal import JournalReader, JournalWriter
 from engine.protocol.records import Job
 from engine.runs.folder import RunFolder
 from tests.tiny import tiny_base, tiny_dataset
+
+if TYPE_CHECKING:
+    from engine.train.control import Control
+    from engine.train.setup import Setup
 
 QUICK = {
     "resolution": 32,
@@ -123,6 +127,20 @@ def at_step(step: int, action: Any) -> Hook:
             send(run.control, action)
 
     return hook
+
+
+def prepared(kitchen: Kitchen, name: str, **params: Any) -> tuple[Setup, Control]:
+    """A bake that is ready for its first step, and what it is asked."""
+    from engine.train.control import Control
+    from engine.train.faults import Stage
+    from engine.train.setup import prepare
+    from engine.train.space import Space
+
+    run = kitchen.submit(name, **params)
+    journal = JournalWriter(run.journal, run.id)
+    requests = Control(ControlReader(run.control), journal)
+    with Space(run, journal, requests) as space:
+        return prepare(run, run.read_job(), journal, requests, Stage(journal), space), requests
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -66,7 +66,7 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
     "validation_split": (0.4, {}),
 }
 ELSEWHERE = {
-    "prior_loss_weight": "test_exactness, with a regularisation set",
+    "prior_loss_weight": "test_counting, by the loss of a step",
     **dict.fromkeys(LOSS_KNOBS, "test_loss, by the functions that draw a sample and take its loss"),
     **dict.fromkeys(OPTIMIZER_KNOBS, "test_optimizers, by what the optimizer is made of"),
     "lr_scheduler_power": "test_mathematics, by the rate of each step",

@@ -73,12 +73,3 @@ def test_another_dataset_means_another_state(kitchen: Kitchen) -> None:
     with pytest.raises(EngineError) as caught:
         kitchen.bake(run)
     assert caught.value.info.code == "state_mismatch"
-
-
-def test_reg_images_train_with_their_weight(kitchen: Kitchen) -> None:
-    reg = str(tiny_dataset(kitchen.home.parent / "reg", images=2, seed=5))
-    heavy = kitchen.bake(kitchen.submit("heavy", reg=reg, prior_loss_weight=2.0, epochs=1))
-    light = kitchen.bake(kitchen.submit("light", reg=reg, prior_loss_weight=0.0, epochs=1))
-    assert len(losses(heavy)) == 20, "as many reg views as training views"
-    assert 0.0 in losses(light).values()
-    assert 0.0 not in losses(heavy).values()

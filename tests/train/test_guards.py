@@ -138,16 +138,17 @@ def test_an_image_that_changed_meanwhile_is_not_trained_on(kitchen: Kitchen) -> 
 
 
 def test_latents_are_computed_once_and_never_stale(kitchen: Kitchen) -> None:
-    first = losses(kitchen.bake(kitchen.submit("first")))
+    short = {"epochs": 1, "repeat": 1}
+    first = losses(kitchen.bake(kitchen.submit("first", **short)))
     folder = kitchen.home / "cache" / "latents"
     made = {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
     assert len(made) == 5
-    assert losses(kitchen.bake(kitchen.submit("again"))) == first
+    assert losses(kitchen.bake(kitchen.submit("again", **short))) == first
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")} == made
     victim = next(iter(made))
     victim.write_bytes(b"torn")
-    assert losses(kitchen.bake(kitchen.submit("torn"))) == first
-    kitchen.bake(kitchen.submit("larger", resolution=48, epochs=1, repeat=1))
+    assert losses(kitchen.bake(kitchen.submit("torn", **short))) == first
+    kitchen.bake(kitchen.submit("larger", resolution=48, **short))
     assert len(list(folder.rglob("*.safetensors"))) > len(made), "another fit is another latent"
 
 

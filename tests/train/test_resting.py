@@ -10,27 +10,14 @@ import pytest
 import torch
 
 from engine.models.load import load_model
-from engine.protocol.control import ControlReader
 from engine.protocol.events import Event, Finished, Preview, Step, Warning
-from engine.protocol.journal import JournalWriter
 from engine.train import order
-from engine.train.control import Control
-from engine.train.faults import Stage
 from engine.train.loop import take_step
-from engine.train.setup import Setup, prepare
-from engine.train.space import Space
+from engine.train.setup import Setup
 from engine.train.views import shown
-from tests.train.conftest import Kitchen, Straight, at_step, losses
+from tests.train.conftest import Kitchen, Straight, at_step, losses, prepared
 
 FROZEN: dict[str, Any] = {"text_encoder_lr": 0.0, "epochs": 1, "repeat": 1}
-
-
-def prepared(kitchen: Kitchen, name: str, **params: Any) -> tuple[Setup, Control]:
-    run = kitchen.submit(name, **FROZEN | params)
-    journal = JournalWriter(run.journal, run.id)
-    requests = Control(ControlReader(run.control), journal)
-    with Space(run, journal, requests) as space:
-        return prepare(run, run.read_job(), journal, requests, Stage(journal), space), requests
 
 
 def asleep(setup: Setup) -> tuple[bool, bool]:
@@ -52,7 +39,7 @@ def asleep(setup: Setup) -> tuple[bool, bool]:
 def test_only_what_nothing_asks_for_is_given_up(
     kitchen: Kitchen, params: dict[str, Any], expected: tuple[bool, bool]
 ) -> None:
-    setup, requests = prepared(kitchen, "run", **params)
+    setup, requests = prepared(kitchen, "run", **FROZEN | params)
     assert asleep(setup) == expected
     setup.train_mode(True)
     for batches in order.epoch_steps(setup.plan, setup.params, 1):
@@ -61,7 +48,7 @@ def test_only_what_nothing_asks_for_is_given_up(
 
 
 def test_captions_at_hand_are_what_the_encoder_says(kitchen: Kitchen) -> None:
-    setup, _ = prepared(kitchen, "run", flip_aug=True, caption_dropout_rate=0.5)
+    setup, _ = prepared(kitchen, "run", **FROZEN, flip_aug=True, caption_dropout_rate=0.5)
     fresh = load_model(kitchen.base, device=torch.device("cpu"), dtype=torch.float32)
     views = [view for batch in order.epoch_batches(setup.plan, setup.params, 1) for view in batch]
     words = {shown(setup, epoch, view).caption for epoch in (1, 2, 3) for view in views}
