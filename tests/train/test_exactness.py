@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.protocol.events import Event, Finished, Preview, Step
-from tests.tiny import tiny_dataset
-from tests.train.conftest import Kitchen, Straight, at_step, losses
+from tests.train.conftest import Kitchen, Straight, at_step
 from tests.train.test_exactness_matrix import same
 
 
