@@ -44,6 +44,14 @@ _LIVE_HINTS = (
     "monitor.save_now",
     "monitor.preview_now",
 )
+_PAUSED_HINTS = (
+    "monitor.resume",
+    "monitor.stop",
+    "monitor.pictures",
+    "monitor.log",
+    "monitor.change",
+    "monitor.branch",
+)
 _ENDED_HINTS = ("monitor.pictures", "monitor.log", "monitor.previous_run", "monitor.next_run")
 _NO_RUN = ("app.params", "app.dataset", "app.help")
 
@@ -129,8 +137,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
         if run and self.focused is None:
             self._log.focus()
         if not run:
-            lost = self.bench.engine.state == "lost"
-            sentence = _("The engine is not running.") if lost else _("Nothing has been baked yet.")
+            sentence = self.nothing(_("Nothing has been baked yet."))
             self._empty.tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _NO_RUN])
             return
         row = store.meant(run) or current
@@ -240,7 +247,13 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
 
     def _paint_previews(self, view: RunView, row: RunRow | None) -> None:
         root = row.dir if row is not None else ""
-        drawn = sorted(epoch for epoch in view.previews if epoch)
+        at = self._curves.at
+        drawn = sorted(
+            epoch
+            for epoch, pictures in view.previews.items()
+            # Reading the history shows what had been drawn by then.
+            if epoch and (at is None or any(picture.step <= at for picture in pictures.values()))
+        )
         newest = drawn[-1] if drawn else None
         note = _("not drawn yet") if self.state in states.GOING else _("no previews")
         self._previews.show(
@@ -267,7 +280,7 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
         if not self.run_shown:
             names: tuple[str, ...] = ()
         elif state == "paused":
-            names = ("monitor.resume", *_LIVE_HINTS[1:])
+            names = _PAUSED_HINTS
         elif state in ("starting", "running", "stopping"):
             names = _LIVE_HINTS
         else:
@@ -318,11 +331,12 @@ class MonitorSection(Steering, Section, inherit_bindings=False):
 
     def action_newest(self) -> None:
         self._curves.at = None
-        self._draw_curves()
+        self._read(True)
 
     def _read(self, moved: bool) -> None:
         if moved:
             self._draw_curves()
+            self._paint_previews(self.view, self.row)
 
     @work(exit_on_error=False, group="dialog")
     async def action_compare(self) -> None:

@@ -69,16 +69,18 @@ class Curves:
         return True
 
     def title(self, view: RunView | None = None) -> str:
-        """What is drawn, what differs from the plain view, and the numbers of the step that is read."""
-        parts = [_(_KINDS[self._kind][1])]
+        """What is drawn, and what differs from the plain view; while a step is read, its numbers instead."""
+        kind = _(_KINDS[self._kind][1])
+        if view is not None and self.at is not None and (numbers := self._numbers(view)):
+            # A narrow pane cuts the end: the numbers come first.
+            return " · ".join([f"{kind} {numbers[0]}", *numbers[1:]])
+        parts = [kind]
         if self._kind == 0 and self._smoothing:
             parts.append(_(_SMOOTHINGS[self._smoothing][1]))
         if self._zoom:
             parts.append(_(_ZOOMS[self._zoom][1]))
         if self.log:
             parts.append(_("log scale"))
-        if view is not None and self.at is not None:
-            parts += self._numbers(view)
         return " · ".join(parts)
 
     def _numbers(self, view: RunView) -> list[str]:
@@ -86,8 +88,7 @@ class Curves:
         index = bisect_left(series.steps, self.at or 0)
         if index >= len(series):
             return []
-        step, epoch = series.steps[index], series.epochs[index]
-        words = [_("step {step}, epoch {epoch}").format(step=step, epoch=epoch)]
+        words = []
         match _KINDS[self._kind][0]:
             case "loss":
                 words.append(_number(series.loss[index]))
@@ -98,8 +99,9 @@ class Curves:
             case "grad":
                 words.append(_number(series.grad_norm[index]))
             case _:
-                words.append(f"{rate(_known(series.it_s[index]))} it/s")
-        return words
+                words.append(rate(_known(series.it_s[index])))
+        where = _("step {step}, epoch {epoch}").format(step=series.steps[index], epoch=series.epochs[index])
+        return [*words, where]
 
     # -- drawing ----------------------------------------------------------------------------------------------
 

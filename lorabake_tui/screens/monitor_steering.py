@@ -9,6 +9,7 @@ from textual import work
 from engine.protocol import fields
 from engine.protocol.control import Action
 from engine.protocol.errors import EngineError
+from engine.protocol.events import Changed
 from engine.protocol.messages import Branch, ControlParams, RunParams
 from engine.protocol.records import Job
 from lorabake_tui import keys
@@ -83,7 +84,10 @@ class Steering(_Base):
         job: Job | None = await self.call("runs.job", RunParams(run=self.run_shown))
         if job is None:
             return
-        value = f"unet_lr={job.params.unet_lr:g} epochs={self.view.plan.epochs or job.params.epochs}"
+        changed = {"unet_lr": job.params.unet_lr}
+        for mark in self.view.marks:
+            changed |= mark.values if isinstance(mark, Changed) else {}
+        value = f"unet_lr={changed['unet_lr']:g} epochs={self.view.plan.epochs or job.params.epochs}"
         note = _(
             "unet_lr, text_encoder_lr, epochs, save_every_epochs, preview_every_epochs; it counts from the next step."
         )

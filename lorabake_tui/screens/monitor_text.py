@@ -154,6 +154,8 @@ def notice(state: str, row: RunRow | None, view: RunView, asked: str, now: float
     `asked` is an action that was sent and not yet acknowledged.
     """
     if asked:
+        if asked == "set" and state == "paused":
+            return _("change noted: it counts when the bake goes on"), "warn"
         return _(ASKED[asked]), "warn"
     if state == "failed":
         info = failure(row, view)

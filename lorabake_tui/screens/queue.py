@@ -23,6 +23,7 @@ from lorabake_tui.widgets.units import ABSENT, duration, loss, moment
 
 _BAR = 10
 _TONES = {"good": "row--good", "warn": "row--warn", "error": "row--error", "dim": "row--dim"}
+_BAKES = ("bake", "fake")
 _EMPTY = ("app.params", "app.dataset", "app.help")
 
 
@@ -85,8 +86,7 @@ class QueueSection(Section, inherit_bindings=False):
         self.query_one("#queue-none").display = not some
         self.query_one("#queue-some").display = self.query_one("#queue-detail").display = some
         if not some:
-            lost = self.bench.engine.state == "lost"
-            sentence = _("The engine is not running.") if lost else _("No job is in the queue.")
+            sentence = self.nothing(_("No job is in the queue."))
             self.query_one(Empty).tell(sentence, [(keys.find(n).key, _(keys.find(n).help)) for n in _EMPTY])
             return
         if self.focused is None:
@@ -150,6 +150,8 @@ class QueueSection(Section, inherit_bindings=False):
                 names += ["queue.hold", "queue.cancel", "queue.when", "queue.move_up", "queue.move_down"]
             elif row.resumable or row.state == "paused":
                 names += ["queue.resume"]
+            if row.state not in states.GOING and row.kind in _BAKES:
+                names += ["queue.duplicate"]
         hints = hints_of([keys.find(name) for name in names])
         if row is not None and row.state in LIVE_STATES:
             hints.append((keys.find("queue.cancel").key, _("Stop")))
@@ -160,15 +162,17 @@ class QueueSection(Section, inherit_bindings=False):
     def _do(self, method: str, params: msgspec.Struct, told: str = "") -> None:
         self.run_worker(self._call(method, params, told), exit_on_error=False, group="queue")
 
-    async def _call(self, method: str, params: msgspec.Struct, told: str) -> None:
+    async def _call(self, method: str, params: msgspec.Struct, told: str = "") -> bool:
+        """Whether the engine did it; a refusal has been told."""
         if await self.call(method, params) is None:
-            return
+            return False
         rows = await self.call("runs.list")
         if rows is not None:
             self.bench.store.set_runs(rows)
             self.bench.changed.publish(None)
         if told:
             self.bench.tell(told)
+        return True
 
     def action_cancel(self) -> None:
         row = self._row
@@ -225,9 +229,11 @@ class QueueSection(Section, inherit_bindings=False):
         from lorabake_tui.dialogs.prompt import Prompt
 
         note = _("22:30 · 2026-11-23 22:30 · +2h · 22:00-07:00 · 22:00-07:00 pause · empty: at once")
-        text = await self.app.push_screen_wait(Prompt(_("Start when"), row.when, note=note))
-        if text is not None:
-            self._do("queue.plan", ScheduleParams(run=row.id, when=text))
+        text: str | None = row.when
+        # What was refused stands in the field again, to be mended.
+        while (text := await self.app.push_screen_wait(Prompt(_("Start when"), text or "", note=note))) is not None:
+            if await self._call("queue.plan", ScheduleParams(run=row.id, when=text)):
+                return
 
     @work(exit_on_error=False, group="dialog")
     async def action_retries(self) -> None:
@@ -251,7 +257,7 @@ class QueueSection(Section, inherit_bindings=False):
         row = self._row
         if row is None:
             return
-        if row.kind in ("bake", "fake"):
+        if row.kind in _BAKES:
             told = _("{name} is queued once more.").format(name=row.name or row.id)
             self._do("runs.branch", Branch(run=row.id), told)
         else:
@@ -310,8 +316,14 @@ def _times(row: RunRow) -> str:
     """When a waiting job is expected to begin and end."""
     if row.starts is None:
         return ""
-    begins = " " + _("About {start}").format(start=moment(row.starts))
-    return begins + (_(" to {end}.").format(end=moment(row.ends)) if row.ends is not None else ".")
+    begins = moment(row.starts)
+    if row.ends is None and begins in row.when:
+        return ""
+    return (
+        " "
+        + _("About {start}").format(start=begins)
+        + (_(" to {end}.").format(end=moment(row.ends)) if row.ends is not None else ".")
+    )
 
 
 def _what(row: RunRow, room: int) -> list[Fact]:
@@ -325,6 +337,8 @@ def _what(row: RunRow, room: int) -> list[Fact]:
         facts.append(Fact(_("base"), row.base))
     if row.device:
         facts.append(Fact(_("on"), row.device))
+    if row.when and row.state != "scheduled":
+        facts.append(Fact(_("when"), row.when))
     if row.retries:
         facts.append(Fact(_("retries"), str(row.retries)))
     if row.parent:

@@ -120,6 +120,12 @@ class Section(Screen[None], inherit_bindings=False):
             told = _("Something unexpected went wrong: {reason}.").format(reason=f"{type(error).__name__}: {error}")
             self.bench.notify(plain(told), severity="error", timeout=10, markup=False)
 
+    def nothing(self, sentence: str) -> str:
+        """Why there is nothing to show: `sentence`, unless the engine has not answered yet or is lost."""
+        if self.bench.engine.state == "lost":
+            return _("The engine is not running.")
+        return sentence if self.bench.store.listed else _("The engine is starting …")
+
     async def call(self, method: str, params: Any = None) -> Any:
         """The result of an engine call, None when it failed; the failure has then been told as a toast."""
         return await self.bench.call(method, params)

@@ -31,6 +31,8 @@ class Store:
         self.clock = clock
         self.version = 0
         self.runs: tuple[RunRow, ...] = ()
+        self.listed = False
+        """Whether the engine has told its runs, be there none; before, an empty list says nothing."""
         self.devices: deque[DeviceSample] = deque(maxlen=DEVICE_SAMPLES)
         self.replaying: set[str] = set()
         self._folds: dict[str, RunFold] = {}
@@ -69,7 +71,7 @@ class Store:
 
     def set_runs(self, runs: Iterable[RunRow]) -> None:
         """Take a list of runs that came as a reply."""
-        self.runs = tuple(runs)
+        self.runs, self.listed = tuple(runs), True
         self.version += 1
 
     def fold(self, run: str) -> RunFold:

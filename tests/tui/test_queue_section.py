@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Input
 
 from lorabake_tui.widgets.rows import RowList
 from tests.tui.fake_runs import fake, steady, stop_all
@@ -85,6 +86,14 @@ async def test_a_job_is_held_started_moved_cancelled_and_put_back(
         await pilot.press("w")
         await until(pilot, lambda: states(pilot)["fourth"] == "held")
         assert "Held; s lets it go." in screen_text(pilot.app)
+        await pilot.press("t")
+        await until(pilot, lambda: "Start when" in screen_text(pilot.app))
+        await pilot.press(*"25:99", "enter")
+        # What was refused stands in the field again, to be mended.
+        await until(pilot, lambda: "25:99 is no time to start at." in screen_text(pilot.app))
+        await until(pilot, lambda: isinstance(pilot.app.focused, Input) and pilot.app.focused.value == "25:99")
+        await pilot.press("ctrl+u", *"0:00-23:59 pause", "enter")
+        await until(pilot, lambda: "when 00:00-23:59 pause" in screen_text(pilot.app))
         await pilot.press("s")
         await until(pilot, lambda: states(pilot)["fourth"] == "queued")
         await pilot.press("x")
@@ -113,6 +122,7 @@ async def test_what_does_not_fit_a_job_is_told(app: Any, until: Any, screen_text
             await pilot.press(key)
             await until(pilot, lambda told=told: told in screen_text(pilot.app))
         assert states(pilot) == {"mira": "done"}
+        assert "d Duplicate" in screen_text(pilot.app)
 
 
 async def test_enter_opens_the_monitor_of_the_job(app: Any, until: Any, baked: Path, mira: Path) -> None:
