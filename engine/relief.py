@@ -60,6 +60,16 @@ def reliefs(
     return sorted((row for row in found if row.bytes >= _WORTH), key=lambda row: -row.bytes)
 
 
+def helping(rows: list[Relief], phase: str) -> list[Relief]:
+    """Those of `rows` that help where memory ran out: encoding and drawing pictures know no batches and optimizers."""
+    if phase == "cache":
+        return [row for row in rows if row.change.startswith("resolution")]
+    if phase in ("baseline", "preview"):
+        kept = [row for row in rows if row.change.startswith(("resolution", "precision", "network_dim", "optimizer"))]
+        return [Relief("preview_every_epochs = 0", 0), *kept]
+    return rows
+
+
 def fitting(
     plan: BakePlan, params: BakeParams, *, model: str, weights: int, device: str, precision: str, over: int
 ) -> dict[str, str | int | float | bool]:
@@ -118,7 +128,7 @@ def fitting(
 
 def told(rows: list[Relief]) -> str:
     """The changes in one line, the same in every language."""
-    return ", ".join(f"{row.change} ({_amount(row.bytes)})" for row in rows)
+    return ", ".join(f"{row.change} ({_amount(row.bytes)})" if row.bytes else row.change for row in rows)
 
 
 def _amount(size: int) -> str:

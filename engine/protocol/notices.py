@@ -74,14 +74,21 @@ def _common_ratio(params: BakeParams, _: Setting) -> str:
     return "loraplus_unet_lr_ratio, loraplus_text_encoder_lr_ratio" if unet and text else ""
 
 
+def _sized(params: BakeParams, _: Setting) -> str:
+    """Ranks and alphas are those of a LoRA that the bake goes on from."""
+    return "dim_from_weights = true" if params.network_weights and params.dim_from_weights else ""
+
+
 def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 IDLE: dict[str, Why] = {
     "clip_skip": lambda _, setting: "SDXL" if setting.family == "sdxl" else "",
-    "conv_dim": _without("unet_lr"),
-    "conv_alpha": _without("conv_dim"),
+    "network_dim": _sized,
+    "network_alpha": _sized,
+    "conv_dim": lambda p, setting: _without("unet_lr")(p, setting) or _sized(p, setting),
+    "conv_alpha": lambda p, setting: _sized(p, setting) or _without("conv_dim")(p, setting),
     "multires_noise_discount": _without("multires_noise_iterations"),
     "keep_tokens": lambda p, _: (
         "" if p.shuffle_caption or p.caption_tag_dropout_rate or p.token_warmup_step else "shuffle_caption = false"

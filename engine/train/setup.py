@@ -167,7 +167,7 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
         _check_place(run, plan, state.progress)
     compute = choose(params)
     stage.device = compute.name
-    stage.advice = lambda: _reliefs(base, plan, params, compute)
+    stage.advice = lambda: _reliefs(base, plan, params, compute, stage.name)
     control.check()
 
     stage.enter("load", _told(plan, params, base.path.name, base.family, compute, None))
@@ -256,11 +256,11 @@ def _freeze(run: RunFolder, job: Job, space: Space) -> list[ManifestEntry]:
     return manifest
 
 
-def _reliefs(base: Located, plan: BakePlan, params: BakeParams, compute: Compute) -> str:
+def _reliefs(base: Located, plan: BakePlan, params: BakeParams, compute: Compute, phase: str) -> str:
     kind = footprint.model_at(base.path, base.family)
     weights = footprint.lora_parameters(params, kind, base.path)
     rows = relief.reliefs(plan, params, model=kind, weights=weights, device=compute.name, precision=compute.precision)
-    return relief.told(rows)
+    return relief.told(relief.helping(rows, phase))
 
 
 def _state(run: RunFolder, journal: JournalWriter) -> checkpoint.State | None:

@@ -12,9 +12,13 @@ from engine.protocol.notices import IDLE, Setting, notices_of, refuse
 
 SD15 = Setting(family="sd15", reg=True)
 
+STARTED = {"network_weights": "a.safetensors", "dim_from_weights": True}
+
 # Knob → (a value, settings that make it idle, settings that give it effect, the word the reason must hold).
 KNOBS: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "dim_from_weights": (True, {}, {"network_weights": "a.safetensors"}, "network_weights"),
+    "network_dim": (4, STARTED, {}, "dim_from_weights"),
+    "network_alpha": (4.0, STARTED, {}, "dim_from_weights"),
     "conv_dim": (4, {"unet_lr": 0.0}, {}, "unet_lr"),
     "lr_scheduler_power": (2.0, {}, {"lr_scheduler": "polynomial"}, "lr_scheduler"),
     "lr_scheduler_min_lr_ratio": (0.2, {}, {"lr_scheduler": "cosine_with_min_lr"}, "lr_scheduler"),

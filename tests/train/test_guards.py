@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.protocol.errors import EngineError
-from engine.protocol.events import Checkpoint, Error, Event, Resumed, Step, Warning
+from engine.protocol.events import Checkpoint, Error, Event, Phase, Resumed, Step, Warning
 from engine.protocol.journal import JournalWriter
 from engine.runs.folder import RunFolder
 from engine.train import checkpoint, faults
@@ -126,6 +126,26 @@ def test_out_of_memory_keeps_the_finished_epochs_and_says_what_helps(kitchen: Ki
     events = kitchen.bake(run)
     assert any(isinstance(event, Resumed) for event in events)
     assert run.lora_file(2, "tiny").exists()
+
+
+@pytest.mark.parametrize(
+    ("phase", "word", "other"),
+    [("cache", "resolution = ", "batch_size"), ("baseline", "preview_every_epochs = 0", "batch_size")],
+)
+def test_what_helps_is_of_the_phase_in_which_memory_ran_out(
+    kitchen: Kitchen, phase: str, word: str, other: str
+) -> None:
+    run = kitchen.submit("run", batch_size=8, resolution=256, preview_every_epochs=1)
+
+    def hook(run: RunFolder, event: Event) -> None:
+        if isinstance(event, Phase) and event.name == phase:
+            torch.empty(1 << 46, dtype=torch.uint8)
+
+    code, events = failure(kitchen, run, hook)
+    assert code == "out_of_memory"
+    assert isinstance(events[-1], Error)
+    assert word in events[-1].error.hint
+    assert other not in events[-1].error.hint
 
 
 def test_an_image_that_changed_meanwhile_is_not_trained_on(kitchen: Kitchen) -> None:
