@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,34 @@ def read_part(
 
     Raises ValueError when some are not in the file or have another shape.
     """
+    return dict(_each(path, wanted, names, dtype, piece))
+
+
+def fill(module: nn.Module, path: Path, names: Names, dtype: torch.dtype) -> None:
+    """Give a module its tensors from the file, one after the other; raises ValueError as `read_part`.
+
+    A module of the meta device gets them in `dtype`, another in the memory and type it has.
+    """
+    state = module.state_dict()
+    if any(tensor.is_meta for tensor in state.values()):
+        module.load_state_dict(read_part(path, state, names, dtype), assign=True)
+        return
+    for name, tensor in _each(path, state, names, dtype):
+        state[name].copy_(tensor)
+
+
+def _each(
+    path: Path, wanted: dict[str, Tensor], names: Names, dtype: torch.dtype, piece: Piece = lambda _, whole: whole
+) -> Iterator[tuple[str, Tensor]]:
     with open_tensors(path) as file:
         found = {name: next((other for other in names(name) if other in file.names), None) for name in wanted}
         missing = sorted(names(name)[0] for name, other in found.items() if other is None)
         if missing:
             raise ValueError(f"it lacks {len(missing)} tensors ({missing[0]})")
-        return {
-            name: _shaped(piece(name, file.read(other, dtype)), wanted[name].shape, other).contiguous()
-            for name, other in found.items()
-            if other is not None
-        }
-
-
-def fill(module: nn.Module, path: Path, names: Names, dtype: torch.dtype) -> None:
-    """Give a module that was built on the meta device its tensors from the file; raises ValueError as `read_part`."""
-    module.load_state_dict(read_part(path, module.state_dict(), names, dtype), assign=True)
+        for name, other in found.items():
+            if other is not None:
+                shape = wanted[name].shape
+                yield name, _shaped(piece(name, file.read(other, dtype)), shape, other).contiguous()
 
 
 def open_clip_piece(name: str, whole: Tensor) -> Tensor:
