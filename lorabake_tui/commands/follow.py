@@ -7,6 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
+
 from engine.protocol.errors import ErrorInfo, describe
 from engine.protocol.events import Finished, decode_event
 from engine.protocol.messages import Batch, Past, Push, RunParams, RunsChanged, WatchParams
@@ -18,6 +20,7 @@ from lorabake_tui.commands.panel import Panel, fits
 from lorabake_tui.commands.session import converse
 from lorabake_tui.commands.text import duration, steerable
 from lorabake_tui.i18n import _, ngettext, told
+from lorabake_tui.outside import Outside
 from lorabake_tui.store.run import RunFold
 from lorabake_tui.widgets.plain import plain
 
@@ -35,6 +38,7 @@ class Follower:
         self._json = as_json and not quiet
         self._pushes: asyncio.Queue[Push | None] = asyncio.Queue()
         live = steerable(sys.stdout)
+        self._outside = Outside(_to_terminal) if live and not (as_json or quiet) else None
         self._lines: Lines | Panel | None = None
         if not (as_json or quiet):
             self._lines = Panel() if inline and live and fits() else Lines(live=live)
@@ -58,6 +62,8 @@ class Follower:
         if isinstance(self._lines, Panel):
             self._lines.name = row.name or row.id
         self._fold = RunFold(row.id)
+        if self._outside is not None:
+            self._outside.settings = await client.call("tell.get")
         self._take_rows(await client.call("runs.subscribe"))
         # Ten lines show a history at once; what is printed event by event needs every one.
         brief = isinstance(self._lines, Panel)
@@ -92,6 +98,9 @@ class Follower:
             return converse(work, as_json=self._as_json, on_push=self.push, on_lost=self.lost)
         except KeyboardInterrupt:
             return self._farewell()
+        finally:
+            if self._outside is not None:
+                self._outside.close()
 
     def _farewell(self) -> int:
         """Ctrl+C while following: the run goes on, and how to come back to it."""
@@ -164,6 +173,8 @@ class Follower:
         if mine is None:
             return
         self.row = mine
+        if self._outside is not None:
+            self._outside.runs([mine])
         if self._lines is None or mine.state not in WAITING_STATES:
             return
         ahead = next((row for row in rows if row.state in LIVE_STATES and row.id != mine.id), None)
@@ -178,6 +189,10 @@ class Follower:
         assert row is not None
         finished = view.finished
         reason = finished.reason if finished is not None and self._at_finish else row.state
+        if self._outside is not None:
+            # The list's own word may come after the journal's last one.
+            self._outside.runs([msgspec.structs.replace(row, state=reason)])
+            self._outside.close()
         code = {"done": OK, "stopped": INTERRUPTED, "cancelled": INTERRUPTED}.get(reason, FAILED)
         if self._lines is not None:
             self._lines.clear()
@@ -205,6 +220,11 @@ class Follower:
             failure = view.error.error if view.error is not None else row.error
             _tell_failure(failure, row)
         return code
+
+
+def _to_terminal(sequence: str) -> None:
+    sys.stdout.write(sequence)
+    sys.stdout.flush()
 
 
 def _ending(reason: str, name: str, epoch: int, step: int, finished: Finished | None) -> str:

@@ -107,6 +107,11 @@ def test_on_a_terminal_one_line_is_redrawn(lorabake: Lorabake, dataset: Path) ->
     assert process.wait() == 0
     assert b"\r\x1b[K" in written
     assert "━".encode() in written
+    # The window is named while the bake is watched, and rung for at the end; its own name comes back.
+    assert b"\x1b[22;2t\x1b]2;" in written
+    assert "% ● running mira\x07".encode() in written
+    assert "\x1b]9;mira: ✓ done\x07".encode() in written
+    assert written.count(b"\x1b[23;2t") == 1
     lines = written.replace(b"\r\n", b"\n").split(b"\n")
     assert lines[-1] == b""
     assert not [line for line in lines if line.startswith(b"  /") and b"\x1b" in line]
