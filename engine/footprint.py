@@ -121,7 +121,10 @@ def _rate(device: str) -> float:
 
 
 def lora_parameters(params: BakeParams, model: str, path: Path | None = None) -> int:
-    """How many weights the LoRA has; counted on the base at `path` where that is a diffusers folder."""
+    """How many weights the LoRA has; counted on the base at `path` where that is a diffusers folder, or on the LoRA
+    whose sizes it is to have."""
+    if params.network_weights and params.dim_from_weights and (known := _started(params)) is not None:
+        return known
     family = family_of(model)
     path = DEMO_BASE if path is None and model == "demo" else path
     unet, text = (units(path) if path is not None else None) or (family.unet_units, family.text_units)
@@ -134,6 +137,21 @@ def lora_parameters(params: BakeParams, model: str, path: Path | None = None) ->
     count += sum(encoders) * params.network_dim
     # DoRA's magnitudes, one per input of a layer: about half of what one dimension has.
     return count + (round(count / params.network_dim / 2) if params.use_dora else 0)
+
+
+def _started(params: BakeParams) -> int | None:
+    """The weights of the LoRA that a bake goes on from, in the parts that train; None where it cannot be read."""
+    from engine.models.adapter import read_adapter
+
+    try:
+        layers = read_adapter(Path(os.path.expanduser(params.network_weights))).layers
+    except (EngineError, OSError):
+        return None
+    first, second = params.text_encoder_lrs
+    rates = {"unet": params.unet_lr, "te": first, "te1": first, "te2": second}
+    trained = [layer for layer in layers if rates[layer.part] > 0]
+    count = sum(layer.rank * (layer.inputs * layer.kernel**2 + layer.outputs) for layer in trained)
+    return count + (sum(layer.inputs for layer in trained) if params.use_dora else 0)
 
 
 def memory(facts: Facts, parameters: int) -> int:

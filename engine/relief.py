@@ -52,7 +52,7 @@ def reliefs(
         found.append(Relief(f"resolution = {lower}", saved(pixels=pixels)))
     if precision == "fp32" and device != "CPU":
         found.append(Relief("precision = bf16", saved(precision="bf16")))
-    if params.network_dim > 1:
+    if params.network_dim > 1 and not params.dim_from_weights:
         found.append(Relief(f"network_dim = {params.network_dim // 2}", saved(trained=weights // 2)))
     leaner: Optimizer = "Adafactor" if device == "CPU" else "AdamW8bit"
     kept = optimizers.memory(msgspec.structs.replace(params, optimizer=leaner))

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine import footprint
 from engine.lora.inject import Network, inject
 from engine.lora.start import Start, begin, load_start
 from engine.models.adapter import read_start
@@ -107,6 +108,7 @@ def test_it_acts_as_in_diffusers(
     assert (answer(model) - file[2]).abs().max() < 1e-3
     if params.dim_from_weights:
         assert {module.target.rank for module in network.modules} == {4, 3}
+        assert footprint.lora_parameters(fields_of(params, file[which]), "sd15") == network.parameter_count()
 
 
 def test_layers_left_out_and_layers_at_nothing(base: Path, tmp_path: Path, file: tuple[Path, Path, Tensor]) -> None:
