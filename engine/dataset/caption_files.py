@@ -79,7 +79,7 @@ class CaptionFolder:
 
     def of_image(self, image: Path) -> str:
         """The caption file of an image, as `captions.caption_path` finds it."""
-        stem = os.path.splitext(os.fspath(image))[0]
+        stem = stem_of(os.fspath(image))
         for extension in captions.EXTENSIONS:
             with contextlib.suppress(OSError):
                 mode = os.lstat(stem + extension).st_mode
@@ -87,9 +87,11 @@ class CaptionFolder:
                     return self.relative(stem + extension)
         return self.relative(stem + captions.EXTENSIONS[0])
 
-    def likely(self, image: Path) -> str:
-        """The caption file that an image most likely has, without a look at the disk."""
-        return self.relative(os.path.splitext(os.fspath(image))[0] + captions.EXTENSIONS[0])
+    def likely(self, image: Path, name: str) -> str:
+        """The caption file that the image of this name most likely has, without a look at the disk."""
+        if name.isascii():  # then it is spelt as the file is
+            return stem_of(name) + captions.EXTENSIONS[0]
+        return self.relative(stem_of(os.fspath(image)) + captions.EXTENSIONS[0])
 
     def read(self, file: str) -> CaptionFile | None:
         """A caption file whole; None when there is none.
@@ -132,6 +134,13 @@ class CaptionFolder:
             return CaptionFile(raw.decode("utf-8"), stat.S_IMODE(facts.st_mode), stamp_of(facts))
         except UnicodeDecodeError:
             raise EngineError("caption_undecodable", file=printable(file)) from None
+
+
+def stem_of(path: str) -> str:
+    """A path without its ending, which `os.path.splitext` would tell after four times as long."""
+    stem, dot, ending = path.rpartition(".")
+    plain = dot and "/" not in ending and stem[-1:] not in ("", "/", ".")
+    return stem if plain else os.path.splitext(path)[0]
 
 
 def said(text: str | None) -> str | None:

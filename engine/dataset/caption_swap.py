@@ -66,8 +66,9 @@ class Swapper:
         self._parts: list[str] = []
         self._wanted: Sequence[Wanted] = ()
 
-    def prepare(self, wanted: Sequence[Wanted], olds: Mapping[str, Old]) -> None:
-        """Make the new files, or find them among `olds`; no caption is touched. Raises OSError."""
+    def prepare(self, wanted: Sequence[Wanted], olds: Mapping[str, Old], meanwhile: Callable[[], None]) -> None:
+        """Make the new files, or find them among `olds`; no caption is touched. `meanwhile` is called by this thread,
+        which has time while the others work. Raises OSError."""
         self._wanted = wanted
         self._parts = [_again(each, olds.get(each.file)) for each in wanted] if olds else [""] * len(wanted)
         missing = [number for number, part in enumerate(self._parts) if not part]
@@ -80,11 +81,12 @@ class Swapper:
                 _, text, found = wanted[number]
                 self._parts[number] = bench.put(text, found.mode if found is not None else 0o644)
 
-        if missing:
-            size = -(-len(missing) // _HANDS)
-            with ThreadPoolExecutor(_HANDS) as hands:
-                for _ in hands.map(make, [missing[at : at + size] for at in range(0, len(missing), size)]):
-                    pass
+        size = -(-len(missing) // _HANDS) or 1
+        with ThreadPoolExecutor(_HANDS) as hands:
+            making = hands.map(make, [missing[at : at + size] for at in range(0, len(missing), size)])
+            meanwhile()
+            for _ in making:
+                pass
 
     def put(self, number: int) -> bool:
         """Do the change of this number; False, and all is as it was, when the file is not what was found.
@@ -131,9 +133,14 @@ def _again(wanted: Wanted, old: Old | None) -> str:
 def _rename(part: str, path: str, flags: int) -> None:
     if _renameat2 is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), path)
-    if _renameat2(_HERE, os.fsencode(part), _HERE, os.fsencode(path), flags) != 0:
+    here, there = _encoded(part), _encoded(path)
+    if _renameat2(_HERE, here, _HERE, there, flags) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
+
+
+def _encoded(path: str) -> bytes:
+    return path.encode() if path.isascii() else os.fsencode(path)
 
 
 def unfit(error: OSError) -> bool:

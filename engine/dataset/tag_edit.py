@@ -5,7 +5,6 @@ What a verb makes of one caption is `tag_verbs`' business, how files change safe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,15 @@ from typing import NamedTuple
 import msgspec
 
 from engine.dataset import tag_sources
-from engine.dataset.caption_files import CaptionFile, CaptionFolder, from_relative, said, with_caption, with_first_line
+from engine.dataset.caption_files import (
+    CaptionFile,
+    CaptionFolder,
+    from_relative,
+    said,
+    stem_of,
+    with_caption,
+    with_first_line,
+)
 from engine.dataset.captions import MAX_BYTES, join_tags, split_tags
 from engine.dataset.names import printable
 from engine.dataset.scan import Dataset, ImageFile
@@ -87,7 +94,7 @@ def carry_out(dataset: Dataset, planned: Plan) -> Done:
         read: dict[str, CaptionFile | None] = {}
         images: dict[str, list[ImageFile]] = {}
         for image, caption in planned.changes:
-            file = journal.files.likely(image.path)
+            file = journal.files.likely(image.path, image.name)
             try:
                 found = journal.files.read(file) if file not in files else None
                 if found is None and file not in files:
@@ -178,12 +185,13 @@ def _owners(dataset: Dataset) -> dict[str, list[str]]:
     files = CaptionFolder(dataset.path)
     owners: dict[str, list[str]] = {}
     for image in dataset.images:
-        owners.setdefault(_stem(files.relative(image.path)), []).append(image.name)
+        name = image.name if image.name.isascii() else from_relative(files.relative(image.path))
+        owners.setdefault(stem_of(name), []).append(image.name)
     return owners
 
 
 def _stem(file: str) -> str:
-    return os.path.splitext(from_relative(file))[0]
+    return stem_of(from_relative(file))
 
 
 def _finding(name: str, info: ErrorInfo) -> Finding:

@@ -234,8 +234,12 @@ class TagJournal:
             self._tidy()
         swapper, olds = Swapper(self.files, self.folder / _WORKSHOP), self._olds
         self._olds = swapper.olds
-        swapper.prepare([Wanted(change.file, change.after, read[change.file]) for change in intent.files], olds)
-        atomic_write(path, msgspec.json.encode(intent))
+        wanted = [Wanted(change.file, change.after, read[change.file]) for change in intent.files]
+        try:
+            swapper.prepare(wanted, olds, lambda: atomic_write(path, msgspec.json.encode(intent)))
+        except OSError:  # no caption is touched yet, so nothing need be completed
+            path.unlink(missing_ok=True)
+            raise
         for number, change in enumerate(intent.files):
             try:
                 kept = swapper.put(number)

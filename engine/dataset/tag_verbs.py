@@ -74,10 +74,15 @@ class _Wanted:
         self.tags = dedupe(tags)
         self.keys = [key_of(tag) for tag in self.tags]
         self._set = frozenset(self.keys)
+        self._others: set[str] = set()
+        """Tags that are known to be none of them: most captions are made of such alone, which is seen quickly."""
 
     def taken(self, before: list[str]) -> tuple[list[str], list[str]]:
         """What is left without them, and they in their order; a tag that was there keeps the spelling it had."""
+        if self._others.issuperset(before):
+            return before, self.tags
         if self._set.isdisjoint(map(key_of, before)):
+            self._others.update(before)
             return before, self.tags
         spelt: dict[str, str] = {}
         for tag in before:
@@ -87,7 +92,11 @@ class _Wanted:
 
     def missing(self, before: list[str]) -> list[str]:
         """Those that are not there."""
+        if self._others.issuperset(before):
+            return self.tags
         present = set(map(key_of, before))
+        if self._set.isdisjoint(present):
+            self._others.update(before)
         return [tag for key, tag in zip(self.keys, self.tags, strict=True) if key not in present]
 
 
