@@ -331,6 +331,8 @@ def _what(row: RunRow, room: int) -> list[Fact]:
     facts = []
     if row.steps:
         facts.append(Fact(_("step"), f"{row.step}/{row.steps}"))
+    if row.parent:
+        facts.append(Fact(_("branch of"), row.parent))
     if row.dataset:
         facts.append(Fact(_("dataset"), shortened(row.dataset, room)))
     if row.base:
@@ -341,7 +343,5 @@ def _what(row: RunRow, room: int) -> list[Fact]:
         facts.append(Fact(_("when"), row.when))
     if row.retries:
         facts.append(Fact(_("retries"), str(row.retries)))
-    if row.parent:
-        facts.append(Fact(_("branch of"), row.parent))
     facts.append(Fact(_("folder"), shortened(row.dir, room)))
     return facts
