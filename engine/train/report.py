@@ -15,6 +15,8 @@ from engine.protocol.params import BakeParams
 from engine.train.pace import Pace
 
 _FILES_NAMED = 4
+SKIPPED_STEPS = 32
+"""So many steps in a row that loss scaling leaves out mean that no scale is small enough: it halves with each."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Reporter:
         self._scaled = scaled
         self._pending: Taken | None = None
         self._last: float | None = None
+        self._skipped = 0
         self.pace = Pace()
 
     def step(
@@ -122,7 +125,8 @@ class Reporter:
             **_weight_norms(norms),
         )
         # Under loss scaling an infinite gradient is normal: the scaler skips that step and halves its scale.
-        if not finite or not (self._scaled or math.isfinite(norm)):
+        self._skipped = 0 if math.isfinite(norm) else self._skipped + 1
+        if not finite or self._skipped > (SKIPPED_STEPS if self._scaled else 0):
             files = sorted(set(taken.files))
             more = f", … ({len(files)})" if len(files) > _FILES_NAMED else ""
             raise EngineError("nonfinite_loss", step=taken.step, files=", ".join(files[:_FILES_NAMED]) + more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import torch
 from engine.protocol.errors import EngineError
 from engine.protocol.events import Checkpoint, Error, Event, Phase, Resumed, Step, Warning
 from engine.protocol.journal import JournalWriter
+from engine.protocol.params import BakeParams
 from engine.runs.folder import RunFolder
 from engine.train import checkpoint, faults
+from engine.train.report import SKIPPED_STEPS, Clock, Reporter
 from tests.train.conftest import Kitchen, Straight, at_step, losses
 
 
@@ -41,6 +44,25 @@ def test_a_nonfinite_loss_stops_at_once_and_names_the_images(kitchen: Kitchen) -
     if state is not None:
         assert not torn
         assert all(torch.isfinite(t).all() for t in state.weights.values())
+
+
+def test_loss_scaling_may_skip_steps_but_not_all(tmp_path: Path) -> None:
+    """In fp16 an infinite gradient now and then is normal; a bake that moves nothing any more is told."""
+    journal = JournalWriter(tmp_path / "journal.jsonl", "run")
+    report = Reporter(journal, Clock(0.0), scaled=True)
+
+    def steps(count: int, norm: float) -> None:
+        for step in range(count):
+            numbers = torch.tensor([0.1, norm])
+            report.step(step + 1, 1, numbers, {}, ["a.png"], params=BakeParams(), steps=1000)
+
+    for _ in range(2):
+        steps(SKIPPED_STEPS, math.inf)
+        steps(1, 1.0)
+    with pytest.raises(EngineError) as caught:
+        steps(SKIPPED_STEPS + 2, math.nan)
+    assert caught.value.info.code == "nonfinite_loss"
+    assert "a.png" in caught.value.info.message
 
 
 def test_a_torn_state_is_said_and_the_one_before_used(kitchen: Kitchen, straight: Straight) -> None:
