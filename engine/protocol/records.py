@@ -307,7 +307,8 @@ class RunRow(Record, frozen=True):
     `resumable`: it has ended before its end and can be queued again. `stalled`: alive, but silent for long. `begun` and
     `told` are when its worker's first and last events of this boot came; `starts` and `ends` are estimates to the
     minute, of waiting and live jobs. `when` is the schedule as a person would write it, `retries` how often a dead
-    worker is still replaced, `device` what it runs on, `parent` the run that it was branched from.
+    worker is still replaced, `device` what it runs on, `parent` the run that it was branched from, `crash` that it is
+    held because the machine or the engine went down before it began.
     """
 
     id: str
@@ -338,6 +339,7 @@ class RunRow(Record, frozen=True):
     retries: int = 0
     device: str = ""
     parent: str = ""
+    crash: bool = False
 
 
 class Gpu(Record, frozen=True):

@@ -43,6 +43,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     It holds while the journal has not grown past `journal` bytes. `boot` is the machine's boot in which a
     person said so: a queued ticket of an earlier boot counts as held. Commands in control.jsonl count from
     byte `control` on. `schedule` says when it may start; a worker that dies is replaced up to `retries` times.
+    `crash`: it is held because of one, not because a person wished so.
     """
 
     state: Literal["queued", "held", "cancelled"]
@@ -52,6 +53,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     boot: str = ""
     schedule: Schedule = Schedule()
     retries: int = 0
+    crash: bool = False
 
 
 class QueueFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +136,11 @@ def wish(ticket: Ticket, boot: str) -> Literal["queued", "scheduled", "held", "c
         now = time.time()
         return "scheduled" if ticket.schedule.opens(now) > now else "queued"
     return ticket.state
+
+
+def fell(ticket: Ticket, boot: str) -> bool:
+    """Whether the run is held because the machine, or the runner with its worker, went down before it began."""
+    return ticket.crash or (ticket.state == "queued" and ticket.boot != boot)
 
 
 def waiting() -> list[Waiting]:
@@ -240,7 +247,7 @@ def change(run: RunFolder, state: Literal["queued", "held", "cancelled"]) -> Non
     with _disk(), locked():
         judge_crash()
         ticket = _waiting_ticket(run)
-        _write_ticket(run, msgspec.structs.replace(ticket, state=state, boot=boot_id()))
+        _write_ticket(run, msgspec.structs.replace(ticket, state=state, boot=boot_id(), crash=False))
         _write_queue(order=[item.run.id for item in waiting()])
 
 
@@ -282,7 +289,7 @@ def judge_crash() -> bool:
             return False
         for item in waiting():
             if item.goes:
-                _write_ticket(item.run, msgspec.structs.replace(item.ticket, state="held"))
+                _write_ticket(item.run, msgspec.structs.replace(item.ticket, state="held", crash=True))
         _write_queue(runner="")
         return True
 

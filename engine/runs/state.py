@@ -143,6 +143,7 @@ class _Run:
             begun=tail.begun if live else 0.0,
             told=tail.t if live else 0.0,
             when=ticket.schedule.told if ticket is not None and state in WAITING_STATES | LIVE_STATES else "",
+            crash=state == "held" and ticket is not None and queue.fell(ticket, boot),
             retries=ticket.retries if ticket is not None and state in WAITING_STATES | LIVE_STATES else 0,
             device=plan.device if plan is not None and state != "queued" else "",
             parent=job.parent,

@@ -29,8 +29,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--webhook", default=None, metavar="URL", help=_("An address that JSON is posted to; '' for none.")
     )
-    parser.add_argument("--bell", choices=_ON_OFF, default=None, help=_("Ring the terminals that show LoRABake."))
-    parser.add_argument("--desktop", choices=_ON_OFF, default=None, help=_("Ask these terminals for a notification."))
+    on_off = "|".join(_ON_OFF)
+    parser.add_argument(
+        "--bell", choices=_ON_OFF, default=None, metavar=on_off, help=_("Ring the terminals that show LoRABake.")
+    )
+    parser.add_argument(
+        "--desktop",
+        choices=_ON_OFF,
+        default=None,
+        metavar=on_off,
+        help=_("Ask these terminals for a notification."),
+    )
     parser.add_argument("--on", default=None, metavar=",".join(_MOMENTS), help=_("When to tell."))
     parser.add_argument("--test", action="store_true", help=_("Try command and webhook now."))
     parser.add_argument("--json", action="store_true", help=_("Print JSON for scripts."))

@@ -169,6 +169,9 @@ def notice(state: str, row: RunRow | None, view: RunView, asked: str, now: float
     if state == "cancelled":
         return _("Cancelled before it began; {key} queues it again.").format(key=_key("monitor.resume")), "dim"
     if state == "held":
+        if row is not None and row.crash:
+            text = _("Held since the machine or the engine went down; {start} lets it go.")
+            return text.format(start=_key("monitor.resume")), "warn"
         return _("Held; {key} lets it go.").format(key=_key("monitor.resume")), "warn"
     if state == "scheduled" and row is not None:
         return _("Starts by itself: {when}.").format(when=row.when), "dim"

@@ -296,6 +296,10 @@ def _why(row: RunRow) -> Fact:
         message, hint = told(row.error)
         return Fact("", f"{message} {hint}".strip(), look.tone)
     key = keys.find("queue.start").key, keys.find("queue.resume").key
+    if row.crash:
+        return Fact(
+            "", _("Held since the machine or the engine went down; {start} lets it go.").format(start=key[0]), "warn"
+        )
     words = {
         "held": _("Held; {start} lets it go.").format(start=key[0]),
         "queued": _("Waits for its turn, place {place}.").format(place=row.position) + _times(row),

@@ -142,8 +142,11 @@ def test_after_another_boot_of_the_machine_queued_jobs_are_held(home: Home) -> N
         atomic_write(each.ticket, each.ticket.read_bytes().replace(ticket.boot.encode(), b"another-boot"))
     assert states() == {"a": "held", "b": "held"}
     assert home.row(run).state == "held"
+    assert home.row(run).crash
     queue.change(other, "queued")
     assert states() == {"a": "held", "b": "queued"}
+    queue.change(other, "held")
+    assert not home.row(other).crash
 
 
 def test_a_runner_that_died_with_its_worker_leaves_held_jobs(home: Home) -> None:
@@ -152,6 +155,7 @@ def test_a_runner_that_died_with_its_worker_leaves_held_jobs(home: Home) -> None
         queue.mark_runner(True)
     assert queue.judge_crash()
     assert states() == {"a": "held"}
+    assert [row.crash for row in home.rows()] == [True]
     assert not queue.judge_crash()
     submit("b")
     assert states() == {"a": "held", "b": "queued"}
