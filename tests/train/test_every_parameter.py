@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from engine.dataset.chance import caption_rng
+from engine.dataset.plan import make_plan
+from engine.dataset.render import render_caption
+from engine.dataset.scan import scan
 from engine.lora import kohya
 from engine.protocol import fields
 from engine.protocol.control import send
 from engine.protocol.events import Event, Phase, Preview, Step, Validation
 from engine.runs.folder import RunFolder
+from engine.train import order
+from engine.train.schedule import factor
 from tests.tiny import tiny_dataset
 from tests.train.conftest import QUICK, Kitchen, losses
 from tests.train.test_loss import LOSS_KNOBS
@@ -22,16 +29,9 @@ SHORT = {"epochs": 1, "repeat": 1, "unet_lr": 0.05, "text_encoder_lr": 0.05}
 
 # Parameters that change the numbers of training, each with a value that must, and what it needs beside it.
 TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
-    "repeat": (2, {}),
-    "epochs": (2, {}),
-    "batch_size": (2, {}),
-    "gradient_accumulation": (2, {}),
     "seed": (1, {}),
     "unet_lr": (0.01, {}),
     "text_encoder_lr": (0.0, {}),
-    "lr_scheduler": ("constant", {}),
-    "lr_scheduler_cycles": (2, {"lr_scheduler": "cosine_with_restarts"}),
-    "lr_warmup": (0.5, {}),
     "optimizer": ("Lion", {}),
     "weight_decay": (5.0, {}),
     "max_grad_norm": (0.001, {"weight_decay": 0.0, "epochs": 2}),
@@ -45,32 +45,38 @@ TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
     "scale_weight_norms": (0.01, {}),
     "use_dora": (True, {}),
     "flip_aug": (True, {}),
-    "caption_prefix": ("abc,", {}),
     "shuffle_caption": (True, {}),
-    "keep_tokens": (3, {"shuffle_caption": True}),
-    "caption_dropout_rate": (1.0, {}),
-    "caption_tag_dropout_rate": (0.5, {}),
     "max_token_length": (150, {}),
     "clip_skip": (2, {}),
-    "noise_offset": (0.2, {}),
-    "multires_noise_iterations": (4, {}),
-    "multires_noise_discount": (0.8, {"multires_noise_iterations": 4}),
-    "min_snr_gamma": (0.5, {"repeat": 4}),
     "resolution": (48, {}),
     "enable_bucket": (False, {"resolution": 64}),
+    "precision": ("bf16", {}),
+    "validation_split": (0.4, {}),
+}
+# Those that decide what is trained and when, before any tensor: the steps of the bake, their rates, their captions.
+ORDER: dict[str, tuple[Any, dict[str, Any]]] = {
+    "repeat": (2, {}),
+    "epochs": (2, {}),
+    "batch_size": (2, {}),
+    "gradient_accumulation": (2, {}),
     "min_bucket_reso": (64, {"resolution": 64}),
     "max_bucket_reso": (32, {}),
     "bucket_reso_steps": (32, {"resolution": 64}),
     "bucket_no_upscale": (True, {"resolution": 128}),
-    "precision": ("bf16", {}),
-    "validation_split": (0.4, {}),
+    "lr_scheduler": ("constant", {}),
+    "lr_scheduler_cycles": (2, {"lr_scheduler": "cosine_with_restarts"}),
+    "lr_scheduler_power": (2.0, {"lr_scheduler": "polynomial"}),
+    "lr_scheduler_min_lr_ratio": (0.5, {"lr_scheduler": "cosine_with_min_lr"}),
+    "lr_warmup": (0.5, {}),
+    "caption_prefix": ("abc,", {}),
+    "keep_tokens": (3, {"shuffle_caption": True}),
+    "caption_dropout_rate": (1.0, {}),
+    "caption_tag_dropout_rate": (0.5, {}),
 }
 ELSEWHERE = {
     "prior_loss_weight": "test_counting, by the loss of a step",
     **dict.fromkeys(LOSS_KNOBS, "test_loss, by the functions that draw a sample and take its loss"),
     **dict.fromkeys(OPTIMIZER_KNOBS, "test_optimizers, by what the optimizer is made of"),
-    "lr_scheduler_power": "test_mathematics, by the rate of each step",
-    "lr_scheduler_min_lr_ratio": "test_mathematics, by the rate of each step",
     "prediction_type": "test_masks_and_measures, and the loss in test_loss",
     "zero_terminal_snr": "test_masks_and_measures, and the loss in test_loss",
     "masked_loss": "test_masks_and_measures",
@@ -107,7 +113,7 @@ known: dict[str, Any] = {}
 
 
 def test_every_parameter_is_covered() -> None:
-    assert TRAINING.keys() | ELSEWHERE.keys() == set(fields.fields())
+    assert TRAINING.keys() | ORDER.keys() | ELSEWHERE.keys() == set(fields.fields())
 
 
 @pytest.mark.parametrize("name", TRAINING)
@@ -121,6 +127,40 @@ def test_training_changes(kitchen: Kitchen, tmp_path: Path, name: str) -> None:
     other = losses(kitchen.bake(kitchen.submit("other", **SHORT | beside | {name: value})))
     assert other != known[str(beside)]
     assert None not in other.values()
+
+
+def ordered(folder: Path, **params: Any) -> list[Any]:
+    """What a bake trains, step by step: its rate, and of each picture its bucket and its caption."""
+    asked = fields.build(QUICK, SHORT | params)
+    plan = make_plan(scan(folder), None, asked)
+    epochs = range(1, asked.epochs + 1)
+    steps = [(epoch, batches) for epoch in epochs for batches in order.epoch_steps(plan, asked, epoch)]
+    assert len(steps) == plan.optimizer_steps
+    return [
+        [
+            factor(asked, number, plan.optimizer_steps),
+            [
+                (
+                    plan.items[v.item].fit,
+                    render_caption(plan.items[v.item].image.caption or "", asked, chance(epoch, v)),
+                )
+                for batch in batches
+                for v in batch
+            ],
+        ]
+        for number, (epoch, batches) in enumerate(steps, 1)
+    ]
+
+
+def chance(epoch: int, view: order.View) -> Random:
+    return caption_rng(0, epoch, *view)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_what_is_trained_changes(tmp_path: Path, name: str) -> None:
+    value, beside = ORDER[name]
+    folder = tiny_dataset(tmp_path / "few", images=3)
+    assert ordered(folder, **beside | {name: value}) != ordered(folder, **beside)
 
 
 def drawn(kitchen: Kitchen, name: str, **params: Any) -> list[bytes]:

@@ -21,6 +21,10 @@ ALL = range(1000)
 
 # Knobs of noise and loss, each with a value that must change the loss of one batch, and what it needs beside it.
 LOSS_KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "noise_offset": (0.2, {}),
+    "multires_noise_iterations": (4, {}),
+    "multires_noise_discount": (0.8, {"multires_noise_iterations": 4}),
+    "min_snr_gamma": (0.5, {"max_timestep": 300}),
     "noise_offset_random_strength": (True, {"noise_offset": 0.5}),
     "adaptive_noise_scale": (1.0, {"noise_offset": 0.5}),
     "ip_noise_gamma": (0.1, {}),
