@@ -141,16 +141,16 @@ class Captions:
         one = self._computed if self._trained else self._frozen
         return Embedding.cat([one(caption) for caption in captions])
 
-    def learn(self, captions: Sequence[str], tick: Callable[[], None]) -> bool:
+    def learn(self, captions: Sequence[str], tell: Callable[[int, int], None]) -> bool:
         """Embed all of these, if the encoders are frozen and there is room; whether all are at hand from now on.
 
-        `tick` is called before each one that is computed, and may raise.
+        `tell` is called before each one that is computed with how many are done of how many, and may raise.
         """
         if self._trained:
             return False
-        for caption in captions:
+        for number, caption in enumerate(captions):
             if caption not in self._kept:
-                tick()
+                tell(number, len(captions))
             if _size(self._frozen(caption)) * len(captions) > self._room:
                 return False
         return all(caption in self._kept for caption in captions)

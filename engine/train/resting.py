@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from engine.train.setup import Setup
 
 
-def rest(setup: Setup, tick: Callable[[], None] = lambda: None) -> None:
-    """Lay aside what neither a step nor a preview of every epoch needs; `tick` is called before each caption that is
-    embedded for it, and may raise."""
+def rest(setup: Setup, tell: Callable[[int, int], None] = lambda done, total: None) -> None:
+    """Lay aside what neither a step nor a preview of every epoch needs; `tell` is called before each caption that is
+    embedded for it with how many are done of how many, and may raise."""
     if not setup.params.preview_every_epochs:
         setup.model.lay_aside_vae()
     if by_chance(setup.params):
         return
     with setup.compute.autocast():
-        known = setup.captions.learn(_every_caption(setup), tick)
+        known = setup.captions.learn(_every_caption(setup), tell)
     if known:
         setup.model.lay_aside_text()
 

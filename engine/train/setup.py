@@ -224,7 +224,16 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     _cache(setup, [entry.sha256 for entry in manifest], journal, control)
     found = masks([*plan.items, *plan.validation], files, params, model.vae_factor)
     setup.masks, setup.held_out_masks = found[: len(plan.items)], found[len(plan.items) :]
-    rest(setup, control.check)
+    told = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        control.check()
+        if time.monotonic() - told > _PROGRESS_SECONDS:
+            told = time.monotonic()
+            journal.emit(events.Progress, phase="cache", done=done, total=total)
+
+    rest(setup, tell)
     return setup
 
 
