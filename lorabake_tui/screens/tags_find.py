@@ -36,7 +36,7 @@ class TagsFind(FilterHelp, TagsDesk, inherit_bindings=False):
 
     def forget_where(self) -> None:
         """Show all images."""
-        self._where, self._fits = "", None
+        self._where, self._understood, self._fits = "", "", None
         self._show_images()
         self._ask_table()
 

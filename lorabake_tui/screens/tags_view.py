@@ -44,7 +44,8 @@ class TagsView(Tagging, inherit_bindings=False):
         self._path = ""
         self._version = -1
         self._filter = ""
-        self._where = ""
+        self._where = self._understood = ""
+        """The filter of images, and the last one that was no mistake."""
         self._fits: list[int] | None = None
         self._order = 0
         self._own: list[str] = []
@@ -135,7 +136,7 @@ class TagsView(Tagging, inherit_bindings=False):
         opened = self.bench.opened
         if opened.path != self._path:
             self._path, self._table = opened.path, None
-            self._filter = self._where = ""
+            self._filter = self._where = self._understood = ""
             self._fits = None
             self._images.marks.clear()
             self._version = -1
@@ -175,7 +176,7 @@ class TagsView(Tagging, inherit_bindings=False):
             return
         table = self._table
         self._count_marked()
-        self._tags.empty = _("No tag fits the filter.") if self._filter else _("No image of this dataset has a tag.")
+        self._tags.empty = self._no_tag()
         self._tags.show(self._rows(table.tags), self._cells)
         title = ngettext("{count} tag", "{count} tags", len(table.tags)).format(count=len(table.tags))
         parts = [_(text.ORDERS[self._order])]
@@ -186,6 +187,13 @@ class TagsView(Tagging, inherit_bindings=False):
         self.query_one("#tags-table", Frame).set_title(title, " · ".join(parts))
         if self.focused is None:
             self._tags.focus()
+
+    def _no_tag(self) -> str:
+        if self._filter:
+            return _("No tag fits the filter.")
+        if self._where:
+            return _("No tag.") if self._images.shown else _("No image fits the filter.")
+        return _("No image of this dataset has a tag.")
 
     def _say_empty(self) -> None:
         if self.bench.opened.path:
@@ -256,7 +264,10 @@ class TagsView(Tagging, inherit_bindings=False):
             return
         note = told(found.error)[0] if found.error is not None else _("{count} found").format(count=found.count)
         self.say_found(note, wrong=found.error is not None)
-        if found.error is None and where == self._where and found.images == len(self.bench.opened.rows):
+        if found.error is not None and where == self._where:
+            self._where = self._understood  # edits act on what is shown
+        elif found.error is None and where == self._where and found.images == len(self.bench.opened.rows):
+            self._understood = where
             self._fits = found.rows() if where else None
             self._show_images()
             self._ask_table()

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from lorabake_tui.widgets.plain import plain
+from lorabake_tui.widgets.plain import clip, plain
 
 
 class AskLine(Horizontal, can_focus=False, inherit_bindings=False):
@@ -123,7 +123,8 @@ class AskLine(Horizontal, can_focus=False, inherit_bindings=False):
     def say(self, text: str, *, wrong: bool = False) -> None:
         """Write a note beside the field; `wrong` colours it."""
         note = self.query_one("#ask-note", Static)
-        # The field keeps at least half of the line.
-        text = plain(text) if cell_len(text) <= max(10, self.app.size.width // 2) else ""
-        note.update(text)
+        # The field keeps at least half of the line; of a mistake even the beginning helps.
+        room = max(10, self.app.size.width // 2)
+        text = plain(text)
+        note.update(text if cell_len(text) <= room else clip(text, room) if wrong else "")
         note.set_class(wrong, "-wrong")

@@ -62,6 +62,7 @@ async def test_the_sheet(app: App, sample_dataset: Path, until: Until, screen_te
         await pilot.press("f", *" (")
         await until(pilot, lambda: "does not belong" in screen_text(pilot.app))
         assert len(section.shown) == counts["smile"]
+        assert section._where.strip() == "tag:smile"  # edits act on what is shown
         await pilot.press("escape")
         await until(pilot, lambda: section._table.images == len(pilot.app.opened.rows))
 
