@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     from engine.train.setup import Setup
 
 
-def rest(setup: Setup, tell: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Lay aside what neither a step nor a preview of every epoch needs; `tell` is called before each caption that is
-    embedded for it with how many are done of how many, and may raise."""
+def rest(setup: Setup) -> None:
+    """Lay aside, once latents are there, what neither a step nor a preview of every epoch needs."""
+    rest_text(setup)
     if not setup.params.preview_every_epochs:
         setup.model.lay_aside_vae()
+
+
+def rest_text(setup: Setup, tell: Callable[[int, int], None] = lambda done, total: None) -> None:
+    """Lay aside text encoders that have said all they will be asked; `tell` is called before each caption that is
+    embedded for it with how many are done of how many, and may raise."""
     if by_chance(setup.params):
         return
     with setup.compute.autocast():

@@ -42,7 +42,7 @@ from engine.train.faults import Stage
 from engine.train.masks import digest, mask_files, masks
 from engine.train.optim import load_state_tensors, make_optimizer, set_bases, state_tensors
 from engine.train.preview import Picture, pictures
-from engine.train.resting import rest
+from engine.train.resting import rest, rest_text
 from engine.train.space import Space
 from engine.train.step import Loss
 from engine.train.views import mirror_of
@@ -221,9 +221,6 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
     control.check()
 
     stage.enter("cache", _told(plan, params, base.path.name, base.family, compute, network))
-    _cache(setup, [entry.sha256 for entry in manifest], journal, control)
-    found = masks([*plan.items, *plan.validation], files, params, model.vae_factor)
-    setup.masks, setup.held_out_masks = found[: len(plan.items)], found[len(plan.items) :]
     told = time.monotonic()
 
     def tell(done: int, total: int) -> None:
@@ -233,7 +230,11 @@ def prepare(run: RunFolder, job: Job, journal: JournalWriter, control: Control, 
             told = time.monotonic()
             journal.emit(events.Progress, phase="cache", done=done, total=total)
 
-    rest(setup, tell)
+    rest_text(setup, tell)  # first: encoding pictures takes the most memory before training
+    _cache(setup, [entry.sha256 for entry in manifest], journal, control)
+    found = masks([*plan.items, *plan.validation], files, params, model.vae_factor)
+    setup.masks, setup.held_out_masks = found[: len(plan.items)], found[len(plan.items) :]
+    rest(setup)
     return setup
 
 
