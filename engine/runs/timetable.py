@@ -28,16 +28,23 @@ def timed(
     """The rows with `starts` and `ends` where they are known, in the order given (waiting ones by their place).
 
     `takes` gives the seconds of a whole job by its id, 0 where nothing is known; after such a job nothing is known
-    of the same lane. A held job takes no part.
+    of the same lane. A held job takes no part. A paused one has no end; `starts` is when quiet hours let it go on.
     """
     free: list[float] = []
     told: dict[str, RunRow] = {}
     known = True
     for row in rows:
         if row.state in LIVE_STATES:
+            if row.state == "paused":
+                # What a person paused goes on when a person says so; what quiet hours paused, when they begin.
+                plan = schedule(row.id)
+                again = plan.opens(now) if plan.closed(now) else None
+                told[row.id] = msgspec.structs.replace(row, starts=_rounded(again))
+                known = False
+                continue
             ends = _live_end(row, takes(row.id))
             told[row.id] = msgspec.structs.replace(row, ends=_rounded(ends))
-            if ends is None or row.state == "paused":
+            if ends is None:
                 known = False
             else:
                 free.append(max(now, ends))

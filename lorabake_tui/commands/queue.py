@@ -11,7 +11,7 @@ from lorabake_tui.commands import Spec
 from lorabake_tui.commands.exits import OK, USAGE, Exit, complain
 from lorabake_tui.commands.runs import act, show_runs
 from lorabake_tui.commands.session import converse, fetch, print_json
-from lorabake_tui.i18n import _
+from lorabake_tui.i18n import _, ngettext
 from lorabake_tui.widgets.plain import plain
 
 if TYPE_CHECKING:
@@ -86,9 +86,13 @@ def _moved(row: RunRow) -> str:
 
 def _planned(row: RunRow) -> str:
     when = row.when or _("at once")
-    return _("{name} starts {when}; a worker that dies is replaced {n} times.").format(
-        name=row.name or row.id, when=when, n=row.retries
-    )
+    told = _("{name} starts {when}.").format(name=row.name or row.id, when=when)
+    if row.retries:
+        again = ngettext(
+            "A worker that dies is replaced once.", "A worker that dies is replaced {n} times.", row.retries
+        )
+        told += " " + again.format(n=row.retries)
+    return told
 
 
 def _say(text: str) -> int:

@@ -24,6 +24,7 @@ from lorabake_tui.widgets.units import ABSENT, duration, loss, moment
 _BAR = 10
 _TONES = {"good": "row--good", "warn": "row--warn", "error": "row--error", "dim": "row--dim"}
 _BAKES = ("bake", "fake")
+_TO_BEGIN = WAITING_STATES | {"paused"}
 _EMPTY = ("app.params", "app.dataset", "app.help")
 
 
@@ -120,7 +121,7 @@ class QueueSection(Section, inherit_bindings=False):
             f"{row.epoch}/{row.epochs}" if row.epochs else "",
             loss(row.loss) if row.loss is not None else "",
             duration(row.eta_s) if row.eta_s is not None and row.state in LIVE_STATES else "" if over else ABSENT,
-            moment(row.starts) if row.starts is not None and row.state in WAITING_STATES else "",
+            moment(row.starts) if row.starts is not None and row.state in _TO_BEGIN else "",
             moment(row.ends) if row.ends is not None and row.state not in ("done", "failed", "stopped") else "",
             (moment(row.created), "row--dim"),
         )
@@ -309,6 +310,11 @@ def _why(row: RunRow) -> Fact:
         "cancelled": _("Cancelled; {resume} puts it back into the queue.").format(resume=key[1]),
         "done": _("All epochs are baked; {key} compares them.").format(key=keys.find("app.results").key),
     }
+    if row.state == "paused" and row.starts is not None:
+        # Quiet hours are over; a paused bake with a moment to start goes on by itself.
+        words["paused"] = _("Stands still outside of its hours; goes on by itself {start}.").format(
+            start=moment(row.starts)
+        )
     if row.stalled:
         return Fact("", _("No word from the worker for a long time."), "warn")
     if row.state == "running" and row.phase:
@@ -335,6 +341,8 @@ def _what(row: RunRow, room: int) -> list[Fact]:
     facts = []
     if row.steps:
         facts.append(Fact(_("step"), f"{row.step}/{row.steps}"))
+    if row.when and row.state != "scheduled":
+        facts.append(Fact(_("when"), row.when))
     if row.parent:
         facts.append(Fact(_("branch of"), row.parent))
     if row.dataset:
@@ -343,8 +351,6 @@ def _what(row: RunRow, room: int) -> list[Fact]:
         facts.append(Fact(_("base"), row.base))
     if row.device:
         facts.append(Fact(_("on"), row.device))
-    if row.when and row.state != "scheduled":
-        facts.append(Fact(_("when"), row.when))
     if row.retries:
         facts.append(Fact(_("retries"), str(row.retries)))
     facts.append(Fact(_("folder"), shortened(row.dir, room)))

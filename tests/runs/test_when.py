@@ -84,6 +84,12 @@ def test_the_timetable_lays_estimates_end_to_end() -> None:
     assert found["h"].starts is None
     unknown = timed(rows, takes=lambda _: 0.0, schedule=lambda _: Schedule(), lanes=1, now=NOON)
     assert [one.starts for one in unknown] == [NOON + 600, None, None, None]
+    still = [row("paused", "paused", eta_s=600.0, told=NOON), *rows[:3]]
+    for when, again in (("", None), ("22:00-07:00 pause", at("22:00")), ("11:00-13:00 pause", None)):
+        paused = timed(
+            still, takes=lambda _: 1800.0, schedule=lambda _, when=when: schedule.read(when, NOON), lanes=1, now=NOON
+        )
+        assert [(one.starts, one.ends) for one in paused[:2]] == [(again, None), (None, None)]
 
 
 def test_a_scheduled_job_starts_when_its_time_has_come(home: Home, host: Host) -> None:
