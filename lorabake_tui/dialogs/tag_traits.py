@@ -16,7 +16,7 @@ from lorabake_tui.dialogs.box import Box
 from lorabake_tui.i18n import N_, _, ngettext
 from lorabake_tui.screens.tags_text import bar
 from lorabake_tui.widgets.frame import Frame
-from lorabake_tui.widgets.plain import plain
+from lorabake_tui.widgets.plain import clip, plain, wrap
 from lorabake_tui.widgets.rows import Cell, Column, RowList
 
 _WORDS: dict[str, str] = {"bind": N_("■ bind"), "keep": N_("○ keep"), "": "—"}
@@ -32,7 +32,7 @@ class TraitsBox(Box[TagReport]):
     TraitsBox {
         & > Frame { width: 96%; max-width: 100; height: 92%; max-height: 40; }
         & RowList { height: 1fr; }
-        & #trait-samples { height: 6; margin-top: 1; color: $text-muted; }
+        & #trait-samples { height: 30%; min-height: 7; margin-top: 1; color: $text-muted; }
     }
     """
 
@@ -41,6 +41,7 @@ class TraitsBox(Box[TagReport]):
         self._path, self._trigger, self._call = path, trigger, call
         self._traits: Traits | None = None
         self._verdicts: dict[str, Verdict] = {}
+        self._samples: list[str] = []
 
     def body(self) -> ComposeResult:
         columns = [
@@ -95,8 +96,27 @@ class TraitsBox(Box[TagReport]):
         after = {diff.file: diff.after for diff in report.diffs}
         samples = [(sample.file, after.get(sample.file, sample.before) or "") for sample in self._traits.samples]
         count = ngettext("changes {count} caption", "changes {count} captions", report.changed)
-        lines = [count.format(count=report.changed), *(f"{plain(name)}: {plain(text)}" for name, text in samples)]
-        self.query_one("#trait-samples", Static).update("\n".join(lines))
+        self._samples = [
+            count.format(count=report.changed),
+            *(f"{plain(name)}: {plain(text)}" for name, text in samples),
+        ]
+        self._show_samples()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_samples)
+
+    def _show_samples(self) -> None:
+        """The samples, each with an equal part of the room."""
+        place = self.query_one("#trait-samples", Static)
+        room, width = (place.content_size.height - 1) // 3, place.content_size.width
+        if not self._samples or width <= 0:
+            return
+        lines = self._samples[:1]
+        for sample in self._samples[1:]:
+            whole = wrap(sample, width)
+            cut = clip(" ".join(whole[room - 1 :]), width) if room > 0 else ""
+            lines += whole if len(whole) <= room else [*whole[: room - 1], cut]
+        place.update("\n".join(lines))
 
     def action_verdict(self) -> None:
         rows = self.query_one(RowList)
