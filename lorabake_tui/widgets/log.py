@@ -81,6 +81,10 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_end(animate=False, force=True, immediate=True)
         self.refresh()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        """The scrollbar takes a column from lines that were wrapped without it; the size stays, so no resize tells."""
+        self.call_next(self.on_resize)
+
     def on_resize(self) -> None:
         if self._wrapped_to != max(8, self.scrollable_content_region.width - 11):
             self._rewrap()

@@ -56,6 +56,18 @@ async def test_it_follows_through_a_change_of_size() -> None:
         assert "line 49" in text(pilot.app)
 
 
+async def test_a_scrollbar_that_comes_cuts_no_line() -> None:
+    async with Bench().run_test(size=(40, 6)) as pilot:
+        view = pilot.app.query_one(LogView)
+        whole = "x" * (view.scrollable_content_region.width - 11)
+        for count in (1, 6, 12):
+            view.show([Entry("10:00:00", "info", whole)] * count)
+            await pilot.pause()
+        shown = text(pilot.app)
+        assert view.show_vertical_scrollbar
+        assert shown.count("x") == shown.count("10:00:00") * len(whole)
+
+
 async def test_long_lines_are_wrapped_and_strange_ones_harmless(until: Any) -> None:
     async with Bench().run_test(size=(30, 8)) as pilot:
         view = pilot.app.query_one(LogView)
