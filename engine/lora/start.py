@@ -81,7 +81,10 @@ def load_start(path: Path, network: Network) -> list[ErrorInfo]:
                 module.down.copy_(_shaped(file.get_tensor(layer.tensors["down"]), module.down))
                 module.up.copy_(_shaped(file.get_tensor(layer.tensors["up"]), module.up) * factor)
                 if module.magnitude is not None:
-                    _magnitude(module, file.get_tensor(layer.tensors["dora"]) if layer.dora else None)
+                    stored = file.get_tensor(layer.tensors["dora"]) if layer.dora else None
+                    if stored is not None and not _per_input(layer, stored):
+                        raise EngineError("lora_kind", path=path, kind="DoRA with a magnitude for each output")
+                    _magnitude(module, stored)
     except (OSError, SafetensorError, ValueError, RuntimeError) as error:
         raise EngineError("lora_broken", path=path, reason=str(error).splitlines()[0][:200]) from None
     return _told(path, adapter, layers, list(mine), scaled)
@@ -171,6 +174,11 @@ def _shaped(tensor: Tensor, like: nn.Parameter) -> Tensor:
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError("it holds numbers that are not finite")
     return tensor.float().reshape(like.shape)
+
+
+def _per_input(layer: Layer, stored: Tensor) -> bool:
+    # LyCORIS has [1, in] or [out, 1]. PEFT's is per output, in shapes that a square layer would take for the other.
+    return layer.tensors["dora"].endswith("dora_scale") and stored.dim() > 1 and stored.shape[0] == 1
 
 
 def _magnitude(module: LoraModule, stored: Tensor | None) -> None:

@@ -177,6 +177,31 @@ def test_numbers_that_cannot_be_are_a_sentence(
     assert caught.value.info.code == "lora_broken"
 
 
+def test_a_magnitude_means_what_it_means_here_or_is_refused(base: Path, tmp_path: Path) -> None:
+    """On a square layer both have as many numbers: LyCORIS' [1, in] and [out, 1], PEFT's [out]."""
+    params = BakeParams(network_dim=4, network_alpha=2, text_encoder_lr=0, use_dora=True)
+    network = inject(model_of(base), params)
+    square = next(m for m in network.modules if m.down.shape[1:] == m.up.shape[:1] and "attn1" in m.target.key)
+    key, size = square.target.key, square.down.shape[1]
+    plain = {name: tensor for name, tensor in network.tensors().items() if name.startswith(key)}
+    marked = torch.arange(1.0, size + 1)
+    file = tmp_path / "a.safetensors"
+    save_file(plain | {f"{key}.dora_scale": marked[None]}, file)
+    load_start(file, network)
+    assert square.magnitude is not None
+    assert torch.equal(square.magnitude.detach().flatten(), marked)
+    peft = f"unet.{square.target.path}"
+    halves = {f"{peft}.lora_A.weight": square.down.detach(), f"{peft}.lora_B.weight": square.up.detach()}
+    for other in (
+        plain | {f"{key}.dora_scale": marked[:, None].contiguous()},
+        halves | {f"{peft}.lora_magnitude_vector": marked},
+    ):
+        save_file(other, file)
+        with pytest.raises(EngineError) as caught:
+            load_start(file, network)
+        assert caught.value.info.code == "lora_kind"
+
+
 def test_the_start_is_kept_with_the_run(base: Path, tmp_path: Path, file: tuple[Path, Path, Tensor]) -> None:
     """A resumed bake needs the sizes, but the file may be gone."""
     params = fields_of(BakeParams(dim_from_weights=True), tmp_path / "moved.safetensors")
