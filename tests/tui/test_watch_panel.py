@@ -99,7 +99,8 @@ def test_reading_the_curve_step_by_step() -> None:
     assert curves.at == 101
     curves.walk_epoch(view, -1)
     assert curves.at == 51
-    assert curves.title(view).startswith("Loss 0.149") and curves.title(view).endswith(" · step 51, epoch 2")
+    assert curves.title(view).startswith("Loss 0.149")
+    assert curves.title(view).endswith(" · step 51, epoch 2")
     plot = curves.plot(view, 60, ("other", folded(150).view()))
     assert plot.cursor == 51
     assert plot.curves[-1].name == "other"
