@@ -87,7 +87,7 @@ def _joined(lines: list[str]) -> list[str]:
     pieces = [lines[0]]
     for before, line in itertools.pairwise(lines):
         wide = bool(before) and ord(before[-1]) > 0x2E7F
-        pieces.append(("\n" if line.startswith("- ") else "" if wide else " ") + line)
+        pieces.append(("\n" if line.startswith("- ") else "" if wide else " ") + line.strip())
     return pieces
 
 

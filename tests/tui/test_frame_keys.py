@@ -68,7 +68,9 @@ def test_guides_exist_in_both_languages(section: str, language: str) -> None:
     before = i18n.current()
     i18n.use(language)
     try:
-        assert len(guide(section)) >= 3
+        blocks = guide(section)
+        assert len(blocks) >= 3
+        assert not [block for block in blocks if "  " in block.text], "lines of a file end within a sentence"
     finally:
         i18n.use(before)
 
