@@ -50,9 +50,12 @@ def tensor(squares: Sequence[NDArray[np.uint8]], contract: Contract, count: int 
     plain = (contract.divide, contract.mean, contract.std) == (1.0, 0.0, 1.0)
     height, width, _ = squares[0].shape
     shape = (height, width, 3) if contract.layout == "NHWC" else (3, height, width)
-    batch = np.zeros((max(count, len(squares)), *shape), dtype=np.float32)
+    batch = np.empty((max(count, len(squares)), *shape), dtype=np.float32)
+    batch[len(squares) :] = 0.0
     for place, pixels in enumerate(squares):
-        ordered = pixels[..., ::-1] if contract.order == "BGR" else pixels
-        channels = ordered if contract.layout == "NHWC" else ordered.transpose(2, 0, 1)
-        batch[place] = channels if plain else values[channels]
+        for channel, source in enumerate((2, 1, 0) if contract.order == "BGR" else (0, 1, 2)):
+            # Colour by colour: to turn the order of all at once takes numpy four times as long.
+            target = batch[place, ..., channel] if contract.layout == "NHWC" else batch[place, channel]
+            colour = pixels[..., source]
+            target[...] = colour if plain else values[colour]
     return batch
