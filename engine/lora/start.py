@@ -192,4 +192,4 @@ def _magnitude(module: LoraModule, stored: Tensor | None) -> None:
     elif stored.numel() != mine.numel():
         raise ValueError(f"{module.target.key} has its magnitude per output, and here it is per input")
     else:
-        mine.copy_(stored.float().reshape(mine.shape))
+        mine.copy_(_shaped(stored, mine))
