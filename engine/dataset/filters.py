@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.dataset import query
 from engine.dataset.names import inside, printable
 from engine.dataset.sidecar import FOLDER
 from engine.protocol.errors import EngineError
@@ -27,8 +28,9 @@ def read_filters(dataset: Path) -> Filters:
 def keep_filter(dataset: Path, text: str, name: str = "") -> Filters:
     """Put a filter on top of the history, or save it under a name ("" takes the name away).
 
-    Raises EngineError `dataset_unwritable` or `path_outside`.
+    Raises EngineError `dataset_unwritable` or `path_outside`, and for a mistake in it as `query.parse` does.
     """
+    query.parse(text)
     path = dataset / FOLDER / "filters.json"
     lock = Lock(path.parent / "filters.lock")
     for part in (path.parent, path, lock.path):

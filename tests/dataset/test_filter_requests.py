@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.handlers import Context, handler
+from engine.protocol.errors import EngineError
 from engine.protocol.messages import METHODS
 from tests.dataset.make import image
 
@@ -50,6 +51,8 @@ def test_used_and_saved_filters(context: Context, tmp_path: Path) -> None:
     path = str(tmp_path / "set")
     for text in ("one", "two", "one", ""):
         ask(context, "dataset.keep_filter", path=path, text=text)
+    with pytest.raises(EngineError, match="place 5"):
+        ask(context, "dataset.keep_filter", path=path, text="one /[/")
     ask(context, "dataset.keep_filter", path=path, text="tag:*hair", name="hair")
     ask(context, "dataset.keep_filter", path=path, text="x", name="gone")
     kept = ask(context, "dataset.keep_filter", path=path, text="", name="gone")

@@ -170,9 +170,9 @@ def kills(root: Path, count: int) -> None:
         if not child:
             carry_out(data, plan(data.images, op))
             os._exit(0)
-        if turn % 2:  # half of them while captions change their names
+        if turn % 2:  # half of them while new files are made and captions change their names
             _await_intent(root, child)
-        time.sleep(dice.uniform(0, whole / (4 if turn % 2 else 1)))
+        time.sleep(dice.uniform(0, whole / (2 if turn % 2 else 1)))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with tag_journal.opened(root) as journal:
