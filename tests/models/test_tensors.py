@@ -31,7 +31,8 @@ def test_reads_what_the_library_reads(shapes, stored, wanted, tmp_path_factory) 
         # All are read before any is compared: none may lie in memory of another.
         found = {name: file.read(name, wanted) for name in sorted(file.names)}
     for name, tensor in found.items():
-        assert tensor.dtype == wanted and tensor.shape == expected[name].shape
+        assert tensor.dtype == wanted
+        assert tensor.shape == expected[name].shape
         assert torch.equal(tensor, expected[name].to(wanted))
 
 
@@ -50,6 +51,6 @@ def write(path: Path, entry: dict[str, object], data: bytes) -> Path:
     ],
 )
 def test_a_header_that_contradicts_itself(entry, words, tmp_path: Path) -> None:
-    with open_tensors(write(tmp_path / "x.safetensors", entry, b"\0" * 8)) as file, pytest.raises(ValueError) as told:
+    path = write(tmp_path / "x.safetensors", entry, b"\0" * 8)
+    with open_tensors(path) as file, pytest.raises(ValueError, match=words):
         file.read("t", torch.float32)
-    assert words in str(told.value)
