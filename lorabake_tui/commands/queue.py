@@ -86,7 +86,8 @@ def _moved(row: RunRow) -> str:
 
 def _planned(row: RunRow) -> str:
     when = row.when or _("at once")
-    told = _("{name} starts {when}.").format(name=row.name or row.id, when=when)
+    words = _("{name} is held; once let go it starts {when}.") if row.state == "held" else _("{name} starts {when}.")
+    told = words.format(name=row.name or row.id, when=when)
     if row.retries:
         again = ngettext(
             "A worker that dies is replaced once.", "A worker that dies is replaced {n} times.", row.retries
