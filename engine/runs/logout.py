@@ -28,7 +28,10 @@ def ends() -> bool:
     path = "/" + _LOGIN.replace(".", "/")
     answer = _ask(["busctl", "get-property", _LOGIN, path, f"{_LOGIN}.Manager", *names]) or ""
     # One line each: "b true", then lists as "as 1 "root"".
-    kills, only, spared = ([*map(shlex.split, answer.splitlines()), [], [], []])[:3]
+    try:
+        kills, only, spared = ([*map(shlex.split, answer.splitlines()), [], [], []])[:3]
+    except ValueError:
+        return False
     user = _user()
     return kills == ["b", "true"] and user not in spared[2:] and (not only[2:] or user in only[2:])
 

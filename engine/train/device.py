@@ -55,7 +55,10 @@ def keep_freed_memory() -> None:
 
 
 def choose(params: BakeParams) -> Compute:
-    """The GPU where there is one. `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on a processor."""
+    """The GPU where there is one. `auto` is bf16 on a GPU that has it, fp16 on an older one, fp32 on a processor.
+
+    On a processor this process keeps the memory it frees from then on: models are loaded next.
+    """
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cpu":
         keep_freed_memory()

@@ -72,6 +72,15 @@ def test_a_machine_that_kills_what_a_user_left_is_warned_of(
     assert word in found.hint
 
 
+def test_an_answer_that_cannot_be_read_stops_no_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    _tool(tools / "busctl", "printf 'b true\\nas 1 \"half\\n'")
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.setattr(logout, "SYSTEMD", tmp_path)
+    assert not logout.outlive()
+
+
 def _tool(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
